@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"latchkey.dev/latchkey"
+	"latchkey.dev/latchkey/internal/home/member"
+)
+
+// verifyEvidence says what a file of evidence proves, and everything that fails.
+func verifyEvidence(a *app, path, policy string, asJSON bool) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, err := member.VerifyEvidence(a.ctx, f, info.Size(), policy)
+	if errors.Is(err, latchkey.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", latchkey.ErrVerify, err)
+	}
+	if err != nil {
+		return advise(err, "It is no whole file of evidence, or was changed after it was made. Ask for it again from whoever made it.")
+	}
+	if asJSON {
+		err = a.json(evidenceJSON(path, r))
+	} else {
+		sayEvidence(a, r)
+	}
+	if err == nil && len(r.Problems) > 0 {
+		err = advise(fmt.Errorf("%w: the file does not hold what it says", latchkey.ErrVerify), "Take nothing in it for granted. What holds and what does not is listed above.")
+	}
+	return err
+}
+
+func evidenceJSON(path string, r member.EvidenceReport) map[string]any {
+	hubs, logged, gaps := []string{}, []any{}, []any{}
+	for _, h := range r.Hubs {
+		hubs = append(hubs, h.String())
+	}
+	for _, l := range r.Logged {
+		logged = append(logged, map[string]any{"hub": l.Hub.String(), "entry": l.Entry, "witnessed": stamp(l.Witness)})
+	}
+	for _, g := range r.Gaps {
+		gaps = append(gaps, map[string]any{"from": stamp(g.From), "to": stamp(g.To), "why": g.Why, "alarm": g.Alarm})
+	}
+	return map[string]any{
+		"file": path, "ok": len(r.Problems) == 0, "problems": append([]string{}, r.Problems...), "household": r.Household.String(), "statements": r.Statements,
+		"hubs": hubs, "from": stamp(r.Span.From), "to": stamp(r.Span.To), "parts": r.Parts, "bytes": r.Bytes, "video_frames": r.Frames, "gaps": gaps,
+		"log": r.Log, "own_policy": r.OwnPolicy, "logged": logged, "recorded_after": nil, "recorded_before": nil,
+	}
+}
+
+func sayEvidence(a *app, r member.EvidenceReport) {
+	a.print("Household %s, %d statements.", r.Household, r.Statements)
+	for _, h := range r.Hubs {
+		a.print("Recorded by the hub %s.", h)
+	}
+	a.print("%s – %s by the hub's own clock: %d parts, %d pictures.", stamp(r.Span.From), stamp(r.Span.To), r.Parts, r.Frames)
+	for _, g := range r.Gaps {
+		word := "gap"
+		if g.Alarm {
+			word = "MISSING"
+		}
+		a.print("%s %s – %s: %s", word, stamp(g.From), stamp(g.To), gapWords(g.Why))
+	}
+	for _, l := range r.Logged {
+		when := "nobody but the log's operator vouches for that"
+		if !l.Witness.IsZero() {
+			when = "vouched for at " + stamp(l.Witness)
+		}
+		a.print("The hub %s stands in the public log %s, entry %d; %s.", l.Hub, r.Log, l.Entry, when)
+	}
+	for _, p := range r.Problems {
+		a.print("FAILS: %s", p)
+	}
+	switch {
+	case r.Log == "" || len(r.Logged) == 0:
+		a.say("Not proven: that the hub was in the public log. The file was made while the log was away, or without it.")
+	case r.OwnPolicy:
+		a.say("Whose signatures count came from the file itself. With --policy you say it.")
+	}
+	a.say("Not proven: when it was recorded. The times are the hub's own; nothing outside bounds them.")
+	if len(r.Problems) == 0 {
+		a.print("Verified: every part was signed by that hub, in this order, unchanged; the movie is made of these parts.")
+	}
+	a.say("Evidence shows what a hub recorded, not that what stood before the camera was real.")
+}

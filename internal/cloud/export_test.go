@@ -1,0 +1,10 @@
+package cloud
+
+// Patterns lists the routes that the server answers, for the matrix of rights.
+func (s *Server) Patterns() []string {
+	var out []string
+	for _, r := range s.table() {
+		out = append(out, r.pattern)
+	}
+	return out
+}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package hub
+
+func guardMemory() error { return nil }

@@ -1,0 +1,1 @@
+function e(e,t){return Math.max(0,Math.ceil((e-t)/864e5))}var t=(e,t)=>e.name||t,n=e=>e.filter(e=>e.state===`open`);function r(e){let t=/#help=(.+)$/.exec(e.trim());if(t?.[1]===void 0)return e.trim();try{return decodeURIComponent(t[1])}catch{return t[1]}}export{t as i,r as n,n as r,e as t};
