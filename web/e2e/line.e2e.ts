@@ -5,7 +5,7 @@ import { Between } from './between';
 import { eventually, expectMoving, openPage, startBrowser } from './browser';
 import { Latchkey } from './latchkey';
 
-/** Half of what the demo's porch sends. */
+/** Bytes a second: less than the demo's porch sends when something happens there, more than when nothing does. */
 const SLOW = 20_000;
 /** The server leaves out what is more than a second old (design 0001, Live). */
 const LAG_BOUND_S = 2;
@@ -58,7 +58,7 @@ describe('a live picture over a bad line', () => {
       await page.waitForTimeout(250);
     }
     const told = lags.filter(Number.isFinite);
-    console.log(`on half a line: at most ${Math.max(...told)} s behind, no lag told in ${lags.length - told.length} of ${lags.length} looks`);
+    console.log(`on a slow line: at most ${Math.max(...told)} s behind, no lag told in ${lags.length - told.length} of ${lags.length} looks`);
     // A picture that stands has no lag to tell; what is shown as playing is not old.
     expect(told.length).toBeGreaterThan(0);
     expect(Math.max(...told)).toBeLessThanOrEqual(LAG_BOUND_S);

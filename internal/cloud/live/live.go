@@ -22,6 +22,7 @@ const (
 	maxAge    = time.Second             // a part that is older when its turn comes is skipped
 	maxLag    = 1500 * time.Millisecond // predicted age at the viewer; above it a part waits
 	slowAfter = 400 * time.Millisecond  // an acknowledgement later than this means a slow reader
+	slowFor   = 2 * time.Second         // and so long after it
 	stallFor  = 350 * time.Millisecond  // a slow reader silent this long gets nothing more
 	probe     = 3 * time.Second         // after such a silence one random-access part goes out on trust
 	maxProbes = 3                       // but no more than these without an answer

@@ -9,6 +9,7 @@ import (
 // sub is one viewer's reading of one track. The viewer's mutex guards it.
 type sub struct {
 	t      *track
+	line   *line
 	next   uint64    // number of the next part to send
 	joined time.Time // parts that arrived earlier belong to the burst at the start
 
@@ -31,7 +32,6 @@ type sub struct {
 	flight []inFlight
 	bytes  int // in flight
 	probes int // random-access parts sent on trust since the last acknowledgement
-	pace   pace
 }
 
 type inFlight struct {
@@ -42,9 +42,13 @@ type inFlight struct {
 	sent    time.Time
 }
 
-// newSub starts at the newest random-access part, or waits for one.
-func newSub(t *track, now time.Time) *sub {
-	s := &sub{t: t, joined: now}
+// newSub starts at the newest random-access part, or waits for one. On a slow
+// line what came before counts with its true age: there is no time to catch up.
+func newSub(t *track, l *line, now time.Time) *sub {
+	s := &sub{t: t, line: l}
+	if !l.slow {
+		s.joined = now
+	}
 	if t.hasRAP {
 		s.next = t.rap
 	} else {
@@ -148,14 +152,18 @@ func (s *sub) sent(p *shared, now time.Time) {
 	s.sentAny, s.epoch, s.seq = true, p.epoch, p.seq+1
 	s.flight = append(s.flight, inFlight{p.epoch, p.seq, len(p.frame), s.arrival(p), now})
 	s.bytes += len(p.frame)
+	s.line.sent(len(p.frame), now)
 }
 
 // fits reports whether p may go out now: the window by arrival time, and for a
-// slow reader the predicted age of p when it gets there.
+// slow reader the predicted age of p when it gets there, behind all that is on
+// the line before it.
 func (s *sub) fits(p *shared, now time.Time) bool {
 	age := now.Sub(s.arrival(p))
+	load := s.line.load(now) + len(p.frame)
 	if len(s.flight) == 0 {
-		return !s.pace.slow || age+s.pace.takes(len(p.frame)) <= maxLag || age <= maxAge/4
+		alone := load == len(p.frame)
+		return !s.line.slow || age+s.line.takes(load) <= maxLag || alone && age <= maxAge/4
 	}
 	if p.rap && s.probes < maxProbes && now.Sub(s.flight[len(s.flight)-1].sent) > probe {
 		return true // a viewer that acknowledges only when a part comes would wait for us, and we for him
@@ -163,14 +171,13 @@ func (s *sub) fits(p *shared, now time.Time) bool {
 	if s.arrival(p).Sub(s.flight[0].arrived) > maxFlight {
 		return false
 	}
-	load := s.bytes + len(p.frame)
-	if !s.pace.known {
+	if !s.line.known {
 		return load <= firstLoad && now.Sub(s.flight[0].sent) <= maxFlight
 	}
-	if late := now.Sub(s.flight[0].sent) > slowAfter; s.pace.slow || late {
-		return now.Sub(s.pace.last) <= stallFor && age+s.pace.takes(load) <= maxLag
+	if late := now.Sub(s.flight[0].sent) > slowAfter; s.line.slow || late {
+		return now.Sub(s.line.last) <= stallFor && age+s.line.takes(load) <= maxLag
 	}
-	return load <= firstLoad || age+s.pace.takes(load) <= maxLag
+	return load <= firstLoad || age+s.line.takes(load) <= maxLag
 }
 
 // ack takes the viewer's word that it has everything up to (epoch, seq).
@@ -188,51 +195,14 @@ func (s *sub) ack(epoch latchkey.EpochID, seq uint32, now time.Time) {
 	for _, f := range s.flight[:n] {
 		bytes += f.size
 	}
-	s.pace.acked(bytes, s.flight[0].sent, s.flight[n-1].sent, now)
+	s.line.acked(bytes, s.flight[n-1].sent, now)
 	s.bytes -= bytes
 	s.probes = 0
 	s.flight = append(s.flight[:0], s.flight[n:]...)
 }
 
-// pace estimates how fast a viewer takes bytes, from its acknowledgements.
-type pace struct {
-	known    bool
-	slow     bool       // the newest acknowledgement came late
-	rates    [2]float64 // bytes per second, the two newest samples
-	last     time.Time  // of the newest acknowledgement
-	pending  int        // bytes acknowledged in the sample that is being taken
-	sampleAt time.Time  // its begin
-}
-
-// minSample is the shortest time a rate is measured over.
-const minSample = 200 * time.Millisecond
-
-func (p *pace) acked(bytes int, firstSent, lastSent, now time.Time) {
-	p.slow = now.Sub(lastSent) > slowAfter
-	if !p.known {
-		p.known, p.sampleAt = true, firstSent
-	} else if firstSent.After(p.last) {
-		// Nothing was in flight for a while: that time says nothing.
-		p.sampleAt = firstSent
-		p.pending = 0
-	}
-	p.pending += bytes
-	p.last = now
-	if d := now.Sub(p.sampleAt); d >= minSample {
-		p.rates[1], p.rates[0] = p.rates[0], float64(p.pending)/d.Seconds()
-		p.pending, p.sampleAt = 0, now
-	}
-}
-
-// takes predicts how long n bytes need. A slow reader's newest sample counts;
-// else the better of two, since acknowledgements come in lumps.
-func (p *pace) takes(n int) time.Duration {
-	rate := p.rates[0]
-	if !p.slow {
-		rate = max(rate, p.rates[1])
-	}
-	if rate == 0 {
-		return 0 // nothing measured yet
-	}
-	return time.Duration(float64(n) / rate * float64(time.Second))
+// end takes the reading off its line. What it had in flight is still on it.
+func (s *sub) end(now time.Time) {
+	s.line.leave(s.bytes, now)
+	s.flight, s.bytes = nil, 0
 }

@@ -11,18 +11,31 @@ import (
 )
 
 // link is a simulated viewer behind a line of limited speed: what is sent
-// arrives in order at rate bytes per second, and is acknowledged every 250 ms.
+// arrives in order at rate bytes per second, and is acknowledged every 250 ms,
+// each track for itself.
 type link struct {
 	rate    float64
-	queue   []*shared
+	queue   []sentTo
 	partly  float64 // bytes of queue[0] that have arrived
-	arrived []*shared
-	unacked *shared
+	arrived []sentTo
+	unacked map[*sub]*shared
 	lastAck time.Time
 }
 
+// sentTo is a frame and whom it was sent to.
+type sentTo struct {
+	*shared
+	s *sub
+}
+
+func (l *link) send(s *sub, frames []*shared) {
+	for _, f := range frames {
+		l.queue = append(l.queue, sentTo{f, s})
+	}
+}
+
 // run lets d pass on the line.
-func (l *link) run(s *sub, now time.Time, d time.Duration) {
+func (l *link) run(now time.Time, d time.Duration) {
 	l.partly += l.rate * d.Seconds()
 	for len(l.queue) > 0 && l.partly >= float64(len(l.queue[0].frame)) {
 		p := l.queue[0]
@@ -30,20 +43,24 @@ func (l *link) run(s *sub, now time.Time, d time.Duration) {
 		l.queue = l.queue[1:]
 		l.arrived = append(l.arrived, p)
 		if p.frame[0] == frameBinary {
-			l.unacked = p
+			l.unacked[p.s] = p.shared
 		}
 	}
 	if len(l.queue) == 0 {
 		l.partly = 0
 	}
-	if l.unacked != nil && now.Sub(l.lastAck) >= 250*time.Millisecond {
-		s.ack(l.unacked.epoch, l.unacked.seq, now)
-		l.unacked, l.lastAck = nil, now
+	if now.Sub(l.lastAck) >= 250*time.Millisecond {
+		for s, p := range l.unacked {
+			s.ack(p.epoch, p.seq, now)
+			l.lastAck = now
+		}
+		clear(l.unacked)
 	}
 }
 
-// Stream of the simulation: 25 parts a second, a random-access part every two
-// seconds ten times as large, 500,000 bytes a second together.
+// Stream of the simulation, where a test does not say otherwise: 25 parts a
+// second, a random-access part every two seconds ten times as large, 500,000
+// bytes a second together.
 const (
 	simFPS   = 25
 	simGOP   = 50
@@ -51,10 +68,19 @@ const (
 	simSmall = simRate/simFPS*simGOP/(simGOP+9) - 200
 )
 
+func simSize(seq uint32) int {
+	if seq%simGOP == 0 {
+		return simSmall * 10
+	}
+	return simSmall
+}
+
 type sim struct {
 	t     *track
 	s     *sub
 	link  *link
+	line  *line
+	size  func(seq uint32) int // bytes of a part
 	now   time.Time
 	seq   uint32
 	epoch latchkey.EpochID
@@ -65,43 +91,59 @@ type sim struct {
 func newSim(rate float64) *sim {
 	m := &sim{
 		t:    &track{id: latchkey.TrackID{1}, watchers: map[*viewer]bool{}},
-		link: &link{rate: rate}, now: time.Unix(1_000_000, 0), epoch: latchkey.EpochID{2},
+		link: &link{rate: rate, unacked: map[*sub]*shared{}}, line: &line{}, size: simSize, now: time.Unix(1_000_000, 0), epoch: latchkey.EpochID{2},
 	}
 	return m
 }
 
 func (m *sim) publish() {
 	h := part.Header{Epoch: m.epoch, Track: m.t.id, Seq: m.seq}
-	size := simSmall
 	if m.seq%simGOP == 0 {
-		h.Flags, size = part.RAP, simSmall*10
+		h.Flags = part.RAP
 	}
+	m.t.publish(h, make([]byte, m.size(m.seq)), m.now)
 	m.seq++
-	m.t.publish(h, make([]byte, size), m.now)
 }
 
 // run plays d in steps of 10 ms and returns the largest age of a part at its
-// arrival, beginning from after.
-func (m *sim) run(t *testing.T, d, after time.Duration) (worst time.Duration) {
+// arrival, beginning from after. Those beside it are on the same line.
+func (m *sim) run(t *testing.T, d, after time.Duration, beside ...*sim) (worst time.Duration) {
 	t.Helper()
 	begin := m.now
+	all := append([]*sim{m}, beside...)
 	for step := 0; m.now.Sub(begin) < d; step++ {
-		if step%(100/simFPS) == 0 {
-			m.publish()
+		for _, o := range all {
+			o.now = m.now
+			if step%(100/simFPS) == 0 {
+				o.publish()
+			}
+			if o.s != nil {
+				m.link.send(o.s, o.s.take(nil, o.now))
+			}
 		}
-		if m.s != nil {
-			m.link.queue = append(m.link.queue, m.s.take(nil, m.now)...)
-			m.link.run(m.s, m.now, 10*time.Millisecond)
-			for ; m.seen < len(m.link.arrived); m.seen++ {
-				p := m.link.arrived[m.seen]
-				if p.frame[0] == frameText {
-					m.says(t, p)
-				} else if m.now.Sub(begin) >= after {
-					worst = max(worst, m.now.Sub(m.s.arrival(p)))
-				}
+		m.link.run(m.now, 10*time.Millisecond)
+		for _, o := range all {
+			if age := o.look(t); m.now.Sub(begin) >= after {
+				worst = max(worst, age)
 			}
 		}
 		m.now = m.now.Add(10 * time.Millisecond)
+	}
+	return worst
+}
+
+// look takes in what has come and returns the largest age of a part.
+func (m *sim) look(t *testing.T) (worst time.Duration) {
+	t.Helper()
+	for ; m.seen < len(m.link.arrived); m.seen++ {
+		p := m.link.arrived[m.seen]
+		switch {
+		case p.s.t != m.t:
+		case p.frame[0] == frameText:
+			m.says(t, p.shared)
+		default:
+			worst = max(worst, m.now.Sub(p.s.arrival(p.shared)))
+		}
 	}
 	return worst
 }
@@ -134,6 +176,9 @@ func (m *sim) complete(t *testing.T) (parts int) {
 	var next uint32
 	started, skipped := false, false
 	for _, p := range m.link.arrived {
+		if p.s.t != m.t {
+			continue
+		}
 		if p.frame[0] == frameText {
 			var s skipMessage
 			if err := json.Unmarshal(p.frame[payloadAt(p.frame):], &s); err != nil {
@@ -168,7 +213,7 @@ func TestSlowViewer(t *testing.T) {
 		t.Run(fmt.Sprint(speed), func(t *testing.T) {
 			m := newSim(simRate * speed)
 			m.run(t, 1500*time.Millisecond, 0) // nobody watches yet
-			m.s = newSub(m.t, m.now)
+			m.s = newSub(m.t, m.line, m.now)
 			worst := m.run(t, 60*time.Second, 0)
 			parts := m.complete(t)
 			if worst > 2*time.Second {
@@ -192,10 +237,82 @@ func TestSlowViewer(t *testing.T) {
 	}
 }
 
+// quietPorch is a small picture in which something goes by now and then, as a
+// camera with a variable bit rate sends it: 8 kB/s when nothing happens, 28
+// when something does, by turns for 12 seconds.
+func quietPorch(phase uint32) func(seq uint32) int {
+	return func(seq uint32) int {
+		busy := (seq+phase)/(12*simFPS)%2 == 1
+		switch {
+		case seq%simGOP == 0:
+			return 10_000
+		case busy:
+			return 900
+		}
+		return 350
+	}
+}
+
+// TestSlowViewerOfAQuietCamera is the same promise where a whole scene fits in
+// what a fast line has under way, and the stream is at times slower than the
+// line, at times faster.
+func TestSlowViewerOfAQuietCamera(t *testing.T) {
+	for _, rate := range []float64{200_000, 40_000, 30_000, 25_000, 20_000, 15_000, 12_000, 10_000} {
+		for phase := uint32(0); phase < 24*simFPS; phase += 2 * simFPS {
+			t.Run(fmt.Sprintf("%v from %d", rate, phase/simFPS), func(t *testing.T) {
+				m := newSim(simRate)
+				m.size = quietPorch(phase)
+				m.run(t, 1500*time.Millisecond, 0)
+				m.s = newSub(m.t, m.line, m.now)
+				m.run(t, 10*time.Second, 0)
+				m.link.rate = rate
+				worst := m.run(t, 60*time.Second, 0)
+				parts := m.complete(t)
+				if worst > 2*time.Second {
+					t.Errorf("a part arrived %v old", worst)
+				}
+				if least := int(60 * min(rate, 18_000) / 18_000 * simFPS / 3); rate > 15_000 && parts < least {
+					t.Errorf("%d parts arrived, want at least %d", parts, least)
+				}
+			})
+		}
+	}
+}
+
+// TestTracksShareALine: a viewer whose line is too slow for the picture goes
+// over to the small one, with the sound beside it. What is still on the line
+// counts against what comes next: nothing arrives more than two seconds old.
+func TestTracksShareALine(t *testing.T) {
+	for phase := uint32(0); phase < 24*simFPS; phase += 2 * simFPS {
+		for after := 8 * time.Second; after < 10*time.Second; after += 330 * time.Millisecond {
+			main := newSim(simRate)
+			main.size = quietPorch(phase)
+			small, sound := newSim(0), newSim(0)
+			for i, o := range []*sim{small, sound} {
+				o.t.id[1] = byte(i + 1)
+				o.link, o.line = main.link, main.line
+			}
+			small.size = func(seq uint32) int { return quietPorch(phase)(seq) * 6 / 10 }
+			sound.size = func(uint32) int { return 100 }
+			main.s, sound.s = newSub(main.t, main.line, main.now), newSub(sound.t, main.line, main.now)
+			main.run(t, 5*time.Second, 0, small, sound)
+			main.link.rate = 20_000
+			worst := main.run(t, after, 0, small, sound)
+			main.s.end(main.now)
+			main.s, small.s = nil, newSub(small.t, main.line, main.now)
+			worst = max(worst, main.run(t, 30*time.Second, 0, small, sound))
+			small.complete(t)
+			if worst > 2*time.Second {
+				t.Errorf("from %d, over after %v: a part arrived %v old", phase/simFPS, after, worst)
+			}
+		}
+	}
+}
+
 // TestLineGetsSlow: a line that was fast must not build up a lag when it slows.
 func TestLineGetsSlow(t *testing.T) {
 	m := newSim(simRate * 10)
-	m.s = newSub(m.t, m.now)
+	m.s = newSub(m.t, m.line, m.now)
 	m.run(t, 20*time.Second, 0)
 	for _, speed := range []float64{0.5, 0.3} {
 		m.link.rate = simRate * speed
@@ -218,7 +335,7 @@ func TestLineGetsSlow(t *testing.T) {
 // TestSilentViewer: one that never acknowledges gets a second, then nearly nothing.
 func TestSilentViewer(t *testing.T) {
 	m := newSim(simRate * 10)
-	m.s = newSub(m.t, m.now)
+	m.s = newSub(m.t, m.line, m.now)
 	sent := 0
 	for range 1000 {
 		m.publish()
@@ -237,7 +354,7 @@ func TestJoin(t *testing.T) {
 		m.publish()
 		m.now = m.now.Add(40 * time.Millisecond)
 	}
-	s := newSub(m.t, m.now)
+	s := newSub(m.t, m.line, m.now)
 	got := s.take(nil, m.now)
 	if !got[0].rap || got[0].seq != 3*simGOP {
 		t.Fatalf("%d parts, the first is %d", len(got), got[0].seq)
@@ -260,7 +377,7 @@ func TestJoin(t *testing.T) {
 func TestNewEpoch(t *testing.T) {
 	m := newSim(0)
 	m.publish()
-	m.s = newSub(m.t, m.now)
+	m.s = newSub(m.t, m.line, m.now)
 	m.s.take(nil, m.now)
 	for range 9 {
 		m.publish()
@@ -294,7 +411,7 @@ func TestRing(t *testing.T) {
 	if m.t.publish(part.Header{Epoch: m.epoch, Seq: 5}, []byte{1}, m.now) {
 		t.Error("an old part was relayed")
 	}
-	m.s = newSub(m.t, m.now)
+	m.s = newSub(m.t, m.line, m.now)
 	m.s.take(nil, m.now)
 	m.s.ack(m.epoch, m.seq-1, m.now)
 	m.s.take(nil, m.now)

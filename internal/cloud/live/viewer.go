@@ -48,6 +48,7 @@ type viewer struct {
 	mu    sync.Mutex // taken before a track's mutex when both are needed; never the other way round
 	subs  map[latchkey.TrackID]*sub
 	order []*sub // of subs, as watched
+	line  line
 	told  map[latchkey.EpochID]bool
 	// reviews counts Reviews: what was asked before one does not count after it.
 	reviews int
@@ -236,7 +237,7 @@ func (v *viewer) subscribe(id latchkey.TrackID, reviews int) bool {
 		return true
 	}
 	t.mu.Lock()
-	s := newSub(t, time.Now())
+	s := newSub(t, &v.line, time.Now())
 	t.watchers[v] = true
 	source := t.source
 	t.mu.Unlock()
@@ -258,6 +259,7 @@ func (v *viewer) unwatch(id latchkey.TrackID) {
 		return
 	}
 	delete(v.subs, id)
+	s.end(time.Now())
 	for i, o := range v.order {
 		if o == s {
 			v.order = append(v.order[:i], v.order[i+1:]...)

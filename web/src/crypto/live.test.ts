@@ -160,6 +160,30 @@ describe('a live line that drops', () => {
   });
 });
 
+describe('a watch that ends', () => {
+  const unwatched = (s: FakeSocket): boolean => s.sent.some((m) => m['op'] === 'unwatch');
+
+  it('lingers, for who comes back', async () => {
+    const stop = live.watch(track(), heard);
+    socket().open();
+    await vi.advanceTimersByTimeAsync(0);
+    stop();
+    expect(unwatched(socket())).toBe(false);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(unwatched(socket())).toBe(true);
+  });
+
+  it('frees the line at once when asked to, but not for who still watches', async () => {
+    const stops = [live.watch(track(), heard), live.watch(track(), listener())];
+    socket().open();
+    await vi.advanceTimersByTimeAsync(0);
+    stops[0]?.(true);
+    expect(unwatched(socket())).toBe(false);
+    stops[1]?.(true);
+    expect(unwatched(socket())).toBe(true);
+  });
+});
+
 describe('a server that leaves parts out', () => {
   it('may, when it says so and goes on at a beginning', async () => {
     const s = watching();

@@ -156,8 +156,11 @@ export class LiveSocket {
     this.#beforeRetry = a.beforeRetry;
   }
 
-  /** Hears a track from its newest random-access part on; returns how to stop. */
-  watch(track: string, watcher: Watcher): () => void {
+  /**
+   * Hears a track from its newest random-access part on; returns how to stop.
+   * `atOnce` frees the line for something else: the track does not linger.
+   */
+  watch(track: string, watcher: Watcher): (atOnce?: boolean) => void {
     const known = this.#tracks.get(track);
     if (known !== undefined) {
       clearTimeout(known.linger);
@@ -176,8 +179,8 @@ export class LiveSocket {
         this.#ask(line);
       }, Math.max(0, (this.#ended.get(track) ?? 0) + settleMs - Date.now()));
     }
-    return () => {
-      this.#leave(track, watcher);
+    return (atOnce = false) => {
+      this.#leave(track, watcher, atOnce ? 0 : lingerMs);
     };
   }
 
@@ -196,14 +199,17 @@ export class LiveSocket {
     this.#tracks.clear();
   }
 
-  #leave(track: string, watcher: Watcher): void {
+  #leave(track: string, watcher: Watcher, linger: number): void {
     const line = this.#tracks.get(track);
     if (line === undefined || !line.watchers.delete(watcher) || line.watchers.size > 0) return;
-    line.linger = setTimeout(() => {
-      this.#tracks.delete(track);
-      this.#ended.set(track, Date.now());
-      this.#send({ op: 'unwatch', track });
-    }, lingerMs);
+    if (linger === 0) this.#end(track);
+    else line.linger = setTimeout(() => { this.#end(track); }, linger);
+  }
+
+  #end(track: string): void {
+    this.#tracks.delete(track);
+    this.#ended.set(track, Date.now());
+    this.#send({ op: 'unwatch', track });
   }
 
   #ask(line: TrackLine): void {

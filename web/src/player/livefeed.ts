@@ -17,7 +17,7 @@ export class LiveFeed {
   readonly #home: FeedHome;
   readonly #request: LiveRequest;
   readonly #post: Post;
-  readonly #stops: (() => void)[] = [];
+  readonly #stops: ((atOnce?: boolean) => void)[] = [];
   readonly #skips: number[] = [];
   #choice: Choice | null = null;
   #outlet: MseOutlet | null = null;
@@ -76,8 +76,8 @@ export class LiveFeed {
     this.#outlet = null;
   }
 
-  #stopTracks(): void {
-    for (const stop of this.#stops.splice(0)) stop();
+  #stopTracks(atOnce = false): void {
+    for (const stop of this.#stops.splice(0)) stop(atOnce);
   }
 
   #show(choice: Choice): void {
@@ -140,7 +140,10 @@ export class LiveFeed {
   #switchToSub(notice: string): void {
     const sub = this.#home.track(this.#request.camera, 'video-sub');
     if (sub === null || this.#choice?.kind === 'video-sub') this.#fail('unsupported');
-    else this.#show({ track: sub, kind: 'video-sub', notice });
+    else {
+      this.#stopTracks(true); // on a slow line the large stream is in the way of the small one
+      this.#show({ track: sub, kind: 'video-sub', notice });
+    }
   }
 
   #skipped(count: number): void {
