@@ -261,6 +261,7 @@ export class Household {
     void this.#shares?.then((s) => { s.close(); });
     this.#cameras.close();
     this.live.close();
+    this.trustBook.close();
   }
 
   /** The chain's news, names and the newest heads of all hubs. A failure waits for the next round, a lie is told. */

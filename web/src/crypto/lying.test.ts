@@ -266,6 +266,35 @@ describe('C9, C24: heads', () => {
     }
   });
 
+  it('is stale where the line stood still before what the heads name, broken where it went on without', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const e = w.opened.get(hex(w.epochs[0]!.id))!;
+      const at = { hub: e.note.hub, n: e.note.n, epoch: e.note.epoch, seq: 2, hash: random(32), time: now() };
+      const cut = await bookAfter([await note(1, now())], at);
+      const leftOut = await bookAfter([await note(1, now())], () => ({ ...at, hash: random(32) }));
+      await vi.advanceTimersByTimeAsync(11_000);
+      expect([cut, leftOut].map((t) => t.ofHub(hub()))).toEqual(['stale', 'broken']);
+      expect([cut, leftOut].map((t) => t.overall([hub()]).problems.length)).toEqual([0, 1]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('says by itself, within 90 seconds, that no heads came any more (C9)', async () => {
+    vi.useFakeTimers();
+    try {
+      const e = w.opened.get(hex(w.epochs[0]!.id))!;
+      const told: string[] = [];
+      const trust: TrustBook = new TrustBook(() => null, () => told.push(trust.ofHub(hub())));
+      await trust.takeHeads(e, await note(1, now()));
+      await vi.advanceTimersByTimeAsync(90_001);
+      expect(told).toEqual(['verified', 'stale']);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('is broken by heads that the epoch did not sign', async () => {
     const trust = await bookAfter([await note(1, now(), await signer(random(32)))], null);
     expect(trust.ofHub(hub())).toBe('broken');

@@ -33,6 +33,7 @@ export class TrustBook {
   #tailCutSince: number | null = null;
   #state: Trust['state'] = 'verifying';
   #began = Date.now();
+  #closed = false;
 
   constructor(positionOf: PositionOf, changed: () => void) {
     this.#positionOf = positionOf;
@@ -53,30 +54,35 @@ export class TrustBook {
     // A rolled-back note would make a cut tail look complete.
     if (before !== undefined && (heads.time < before.time || (equal(heads.epoch, before.epoch) && heads.n <= before.n))) return;
     this.#newest.set(hub, { heads, receivedAt: Date.now() });
-    const then = new Map([...heads.heads.keys()].map((track) => [track, this.#positionOf(track)] as const));
     setTimeout(() => {
-      this.#compareTail(heads, epoch.note.n, then);
-    }, tailGraceMs);
+      const then = new Map([...heads.heads.keys()].map((track) => [track, this.#positionOf(track)] as const));
+      setTimeout(() => { this.#compareTail(heads, epoch.note.n, then); }, tailGraceMs / 2);
+    }, tailGraceMs / 2);
+    // When these are too old and no others have come, that is told at once.
+    setTimeout(() => { this.refresh(); }, heads.time * 1000 + freshMs + 1 - Date.now());
     this.refresh();
   }
 
-  /** What heads name must have been read by now, and be the same part. */
+  /** What heads name must have been read by now, and be the same part. `then` is where the tracks were half of the grace before. */
   #compareTail(heads: Heads, n: number, then: ReadonlyMap<string, At | null>): void {
     for (const [track, head] of heads.heads) {
       const at = this.#positionOf(track);
       if (at === null) continue;
+      // A line that stands still is cut, by the network as likely as by a liar.
+      const stands = equal(then.get(track)?.hash ?? at.hash, at.hash);
       if (equal(at.hub, heads.hub) && at.n < n) {
         this.#tailCutSince ??= at.time * 1000;
-        // A line that stands still is cut. One that goes on delivers an earlier
-        // epoch in place of this one, perhaps the whole of yesterday.
-        if (equal(then.get(track)?.hash ?? at.hash, at.hash)) this.refresh();
+        // One that goes on delivers an earlier epoch in place of this one,
+        // perhaps the whole of yesterday.
+        if (stands) this.refresh();
         else this.report(null, new Failure('verify', `trust: the hub is at its epoch ${n}, and footage of its epoch ${at.n} comes as live`));
         return;
       }
       if (!equal(at.epoch, heads.epoch)) continue;
       if (at.seq < head.seq) {
         this.#tailCutSince ??= heads.time * 1000;
-        this.report(null, new Failure('verify', `trust: parts up to ${head.seq} were not delivered, only up to ${at.seq}`));
+        if (stands) this.refresh();
+        else this.report(null, new Failure('verify', `trust: parts up to ${head.seq} were not delivered, only up to ${at.seq}`));
         return;
       }
       if (at.seq === head.seq && !equal(at.hash, head.hash)) {
@@ -132,8 +138,14 @@ export class TrustBook {
     return Date.now() - h.heads.time * 1000 > freshMs || this.#tailCutSince !== null ? 'stale' : 'verified';
   }
 
+  /** Nobody is told anything any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /** Tells listeners when the state has moved by time alone. */
   refresh(): void {
+    if (this.#closed) return;
     const { state } = this.overall([...this.#newest.keys()]);
     if (state === this.#state) return;
     this.#state = state;
