@@ -36,7 +36,7 @@ func rights() map[string]right {
 		"POST /latchkey.v1.ChainService/GetLogTagKey":      signedIn,
 		"POST /latchkey.v1.ChainService/GetLeaves":         signedIn,
 		"POST /latchkey.v1.ChainService/GetCompleteness":   signedIn,
-		"POST /latchkey.v1.ChainService/AppendStatement":   memberOnly,
+		"POST /latchkey.v1.ChainService/AppendStatement":   signedIn,
 		"POST /latchkey.v1.ChainService/PutCapsule":        memberOnly,
 		"POST /latchkey.v1.ChainService/GetCapsule":        memberOnly,
 		"POST /latchkey.v1.ChainService/PutDirectory":      memberOnly,

@@ -100,7 +100,7 @@ func (s *Server) table() []route {
 		{post + v1.ChainServiceGetLogTagKeyProcedure, signedIn, call, smallBody, chain},
 		{post + v1.ChainServiceGetLeavesProcedure, signedIn, call, smallBody, chain},
 		{post + v1.ChainServiceGetCompletenessProcedure, signedIn, call, smallBody, chain},
-		{post + v1.ChainServiceAppendStatementProcedure, memberOnly, call, noteBody + vaultBody, chain},
+		{post + v1.ChainServiceAppendStatementProcedure, signedIn, call, noteBody + vaultBody, chain},
 		{post + v1.ChainServicePutCapsuleProcedure, memberOnly, call, largeBody, chain},
 		{post + v1.ChainServiceGetCapsuleProcedure, memberOnly, call, smallBody, chain},
 		{post + v1.ChainServicePutDirectoryProcedure, memberOnly, call, largeBody, chain},
