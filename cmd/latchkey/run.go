@@ -87,8 +87,9 @@ type grammar struct {
 	Revoke revokeCmd `cmd:"" help:"End a grant or a link."`
 
 	Ledger struct {
-		Verify ledgerVerifyCmd `cmd:"" help:"Check that nothing is missing, forked or kept back; exit 4 if anything is."`
+		Verify ledgerVerifyCmd `cmd:"" help:"Check that nothing is missing, forked or kept back, or what a saved proof proves; exit 4 if anything fails."`
 		List   ledgerListCmd   `cmd:"" help:"Show the household's statements, each with where it stands in the public log."`
+		Proof  ledgerProofCmd  `cmd:"" help:"Save the proof that nothing is missing, or the one of a statement, to a file."`
 	} `cmd:"" help:"The public log, and what your household has in it."`
 
 	Witness    witnessCmd    `cmd:"" help:"Vouch for public logs of servers: that they only grow."`
