@@ -18,21 +18,30 @@ const resumeWait = 5 * time.Second
 type grantCmd struct {
 	Cameras []string      `arg:"" name:"camera" help:"The names of one or more cameras."`
 	From    string        `required:"" placeholder:"T" help:"RFC 3339 or like -5m."`
-	To      []string      `required:"" sep:"none" placeholder:"WHO|T" help:"Twice: to whom, like member:NAME; and the end of the footage, RFC 3339, like -4m, or now."`
-	For     time.Duration `placeholder:"24h" help:"How long it is served; without end when absent."`
+	To      []string      `required:"" sep:"none" placeholder:"WHO|T" help:"Twice: to whom, member:NAME or contact:CARD (contact:@FILE); and the end of the footage, RFC 3339, like -4m, or now."`
+	For     time.Duration `placeholder:"24h" help:"How long it is served; absent: without end for a member, 7 days for a contact."`
 	Sound   bool          `help:"With the sound."`
+	Note    string        `placeholder:"TEXT" help:"A line for a contact; only the link can read it."`
+	Long    bool          `help:"Really, for a contact: more than 24 hours of footage, or for more than 7 days."`
 	JSON    bool          `help:"One JSON document."`
 }
 
-// Run gives footage of the past to a member of the household.
+// Run gives footage of the past to a member of the household or to a contact.
 func (c *grantCmd) Run(a *app) error {
-	who, end, err := c.split()
+	kind, who, end, err := c.split()
 	if err != nil {
 		return err
 	}
 	span, err := parseRange(c.From, end, 0)
 	if err != nil {
 		return err
+	}
+	if kind == chain.GrantContact {
+		card, err := readCard(who)
+		if err != nil {
+			return err
+		}
+		return c.toContact(a, card, span)
 	}
 	client, err := a.goOn()
 	if err != nil {
@@ -51,30 +60,28 @@ func (c *grantCmd) Run(a *app) error {
 }
 
 // split tells the two meanings of --to apart.
-func (c *grantCmd) split() (who, end string, err error) {
+func (c *grantCmd) split() (kind chain.GrantKind, who, end string, err error) {
 	const next = "Write `latchkey grant CAMERA --to member:NAME --from T --to T`."
 	for _, v := range c.To {
-		kind, name, _ := strings.Cut(v, ":")
-		switch chain.GrantKind(kind) {
-		case chain.GrantMember:
-			who = name
-		case chain.GrantContact:
-			return "", "", usage("footage for contacts with an account of their own comes with a later version", "`latchkey share` makes a link for them.")
+		before, name, _ := strings.Cut(v, ":")
+		switch k := chain.GrantKind(before); k {
+		case chain.GrantMember, chain.GrantContact:
+			kind, who = k, name
 		case chain.GrantStaff, chain.GrantProject:
-			return "", "", usage("footage for staff and projects comes with a later version", "`latchkey share` makes a link, if that is what you want.")
+			return "", "", "", usage("footage for staff and projects comes with a later version", "`latchkey share` makes a link, if that is what you want.")
 		default:
 			end = v
 		}
 	}
 	switch {
 	case len(c.To) > 2:
-		return "", "", usage("--to is there more than twice", next)
+		return "", "", "", usage("--to is there more than twice", next)
 	case who == "":
-		return "", "", usage("it is missing to whom: --to member:NAME", next)
+		return "", "", "", usage("it is missing to whom: --to member:NAME", next)
 	case end == "":
-		return "", "", usage("the end of the footage is missing: --to T", next)
+		return "", "", "", usage("the end of the footage is missing: --to T", next)
 	}
-	return who, end, nil
+	return kind, who, end, nil
 }
 
 type grantsCmd struct {
@@ -156,8 +163,15 @@ func grantee(g member.GrantInfo) string {
 		return named(g.To)
 	case chain.GrantLink:
 		return "whoever has the link"
+	case chain.GrantContact:
+		return "a person with a card"
 	}
 	return article(string(g.Kind))
+}
+
+// linked reports whether a grant is opened with a link.
+func linked(g member.GrantInfo) bool {
+	return g.Kind == chain.GrantLink || g.Kind == chain.GrantContact
 }
 
 func cameraWords(g member.GrantInfo) string {
@@ -185,7 +199,7 @@ func stateWords(s member.GrantState) string {
 // viewWords is the server's count, and called so in docs/sharing.md.
 func viewWords(g member.GrantInfo) string {
 	switch {
-	case g.Kind != chain.GrantLink || g.State != member.GrantActive:
+	case !linked(g) || g.State != member.GrantActive:
 		return ""
 	case g.Views == 0:
 		return "never"
@@ -210,7 +224,7 @@ func grantJSON(g member.GrantInfo, link string) map[string]any {
 		"cameras": append([]string{}, g.Cameras...), "sound": g.Sound, "from": stamp(g.Span.From), "to": stamp(g.Span.To),
 		"given": orNull(g.Given), "until": orNull(g.Until),
 	}
-	if g.Kind == chain.GrantLink {
+	if linked(g) {
 		doc["views"], doc["last_view"] = g.Views, orNull(g.LastView)
 	}
 	if link != "" {

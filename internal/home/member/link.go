@@ -36,6 +36,7 @@ type ShareRequest struct {
 	Note   string // for whoever opens it; may be empty
 	Zone   string // IANA time zone to show times in; may be empty
 	Long   bool   // more footage than LinkFootage, or longer than LinkServed, is meant
+	To     *Card  // whose link it is to be; nil: that of whoever has it
 }
 
 // Share is a link that was handed over.
@@ -64,8 +65,14 @@ func (c *Client) ShareLink(ctx context.Context, req ShareRequest, step func(Gran
 	}
 	g.Purpose, g.Until, g.Kind = purposeLink, time.Now().Add(req.For).Unix(), chain.GrantLink
 	link := keys.NewLink()
+	if req.To != nil {
+		link = keys.NewPersonLink()
+		g.Kind, g.Purpose = chain.GrantContact, purposeShare
+	}
 	defer link.Erase()
-	g.To, g.Key = link.Kid(), link.Sealing().Public()
+	if g.To, g.Key = link.Kid(), link.Sealing().Public(); req.To != nil {
+		g.To, g.Key = chain.KidOf(req.To.X), req.To.X
+	}
 	if g.Hubs, err = c.hubsOf(ctx, g.Tracks); err != nil {
 		return fail(err)
 	}

@@ -145,8 +145,9 @@ func (c *Client) hand(ctx context.Context, p *pendingGrant, proof []byte) error 
 	if err != nil {
 		return err
 	}
+	kid := link.Kid()
 	_, err = call(ctx, c, "hand over the link", c.api.link.PutLink, &latchkeyv1.PutLinkRequest{
-		Grant: id[:], Capsule: p.Capsule, Proof: proof, Mac: link.MAC(entry.Value), Words: p.Words,
+		Grant: id[:], Capsule: p.Capsule, Proof: proof, Mac: link.MAC(entry.Value), Words: p.Words, Kid: kid[:],
 	})
 	return err
 }

@@ -193,8 +193,8 @@ export class Shares {
       await member.api.chain.putCapsule({ grant, capsule, proof });
       await this.#drop(id);
     } else {
-      const mac = (await Link.parse(link.fragment)).mac(noteHash(member, stands.seq));
-      await member.api.link.putLink({ grant, capsule, proof, mac, words: link.words });
+      const secret = await Link.parse(link.fragment);
+      await member.api.link.putLink({ grant, kid: secret.kid, capsule, proof, mac: secret.mac(noteHash(member, stands.seq)), words: link.words });
       await this.#keep(id, { ...kept, capsule: null });
     }
     news({ kind: 'step', step: 'done' });

@@ -27,8 +27,9 @@ export type ShareNews =
 export interface Shared {
   /** the grant's id in hex */
   readonly id: string;
-  readonly kind: 'link' | 'member';
-  /** The member it was given to; empty for a link, or while his name is unknown. */
+  /** `contact`: a person of another household, by a link that only his keys open */
+  readonly kind: 'link' | 'member' | 'contact';
+  /** The member it was given to; empty for others, or while his name is unknown. */
   readonly to: string;
   readonly by: { readonly name: string; readonly me: boolean };
   readonly camera: CameraId | null;

@@ -53,6 +53,7 @@ export const ms = {
   listLead: 'Footage that somebody outside, or somebody of your home, was given on its own.',
   none: 'Nothing is shared right now. Open a camera, select a stretch of its timeline, and press Share.',
   byLink: 'By link',
+  toPerson: 'With one person of another household',
   toMember: (name: string) => `With ${name === '' ? 'somebody of your home' : name}`,
   cameraGone: 'A camera',
   worksUntil: (until: string) => `until ${until}`,
