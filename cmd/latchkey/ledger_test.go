@@ -57,13 +57,14 @@ func TestLedger(t *testing.T) {
 		t.Errorf("a log without witnesses is called verified, and nothing else is said:\n%s", words)
 	}
 	var house struct {
-		Proof struct {
+		Program struct{ Tier int }
+		Proof   struct {
 			State    string
 			Complete time.Time `json:"complete_until"`
 			Seq      uint64    `json:"complete_seq"`
 		}
 	}
-	if code, words := types(t, bob.home, &house, "household", "show", "--json"); code != exitDone || house.Proof.State != "complete" || house.Proof.Seq != state.Seq || time.Since(house.Proof.Complete) > time.Minute {
+	if code, words := types(t, bob.home, &house, "household", "show", "--json"); code != exitDone || house.Program.Tier != 1 || house.Proof.State != "complete" || house.Proof.Seq != state.Seq || time.Since(house.Proof.Complete) > time.Minute {
 		t.Errorf("household show: exit %d, %+v\n%s", code, house, words)
 	}
 	if code, words := types(t, bob.home, nil, "household", "show"); code != exitDone || !strings.Contains(words, "complete and verified up to ") {

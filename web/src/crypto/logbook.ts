@@ -6,6 +6,7 @@
 import type { Breach, BreachKind, LogState, StatementProof } from '../owner/access/types';
 import type { Complete } from '../ledger/completeness';
 import { NotWitnessed, Policy } from '../ledger/policy';
+import type { Released } from '../ledger/release';
 import { TileCache } from '../ledger/tilecache';
 import { type Bytes, equal, own } from './bytes';
 import { Failure, isKind, refuse } from './failure';
@@ -262,6 +263,19 @@ export class LogBook {
     const [proof, until] = [this.#kept?.proof ?? null, this.#until];
     if (proof === null || until === null) throw new Failure('not-found', 'log: no proof of completeness yet');
     return { file: proof, until };
+  }
+
+  /** What the server has published of this page, proven under the pinned policy; null: nothing. Throws Failure 'verify', 'network'. */
+  async released(): Promise<Released | null> {
+    await this.#loaded;
+    if (this.#kept === null) await this.look();
+    const kept = this.#kept;
+    if (kept === null) throw new Failure('network', 'log: it was not reached yet');
+    const file = await this.#member.api.logFile('release/web').catch((err: unknown) => {
+      if (isKind(err, 'not-found')) return null;
+      throw err;
+    });
+    return file === null ? null : new LogCheck(await this.#source(), new Policy(kept.policy), kept).released(file);
   }
 
   /** Looks again after a person has cleared up what was wrong; with a policy that he accepts, everything is pinned anew. */
