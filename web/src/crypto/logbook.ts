@@ -138,6 +138,16 @@ export class LogBook {
     this.#complete = looked.complete;
     this.#waiting = looked.waiting;
     await this.#keep(looked.kept);
+    await this.#cover(looked.complete);
+  }
+
+  /** Additions count from here on (protocol 2.11): under a proof of today, and while nothing is wrong that does not heal. */
+  async #cover(complete: Complete | null): Promise<void> {
+    const breach = this.#kept?.breach ?? null;
+    if (complete === null || Date.now() - complete.at * 1000 > staleAfterMs || (breach !== null && lasting.includes(breach.kind))) return;
+    // On disk first: what was acted on stays so after a reload.
+    if (complete.seq > this.#member.cover.upTo) await this.#member.keep((a) => ({ ...a, covered: Math.max(complete.seq, a.covered ?? 0) }));
+    this.#member.cover.raise(complete.seq);
   }
 
   /** A failed look: a breach is loud and kept, everything else means that nothing new is known. */
