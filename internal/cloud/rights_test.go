@@ -68,8 +68,8 @@ func rights() map[string]right {
 		"GET /log/policy":                                  anyone,
 		"GET /log/release/web":                             anyone,
 		"GET /log/release/web/manifest":                    anyone,
-		"GET /log/{year}/{file...}":                        anyone,
-		"POST /log/{year}/set/{size}":                      anyone,
+		"GET /log/{log}/{file...}":                         anyone,
+		"POST /log/{log}/set/{size}":                       anyone,
 		"GET /healthz":                                     anyone,
 		"GET /":                                            anyone,
 	}

@@ -122,8 +122,8 @@ func (s *Server) table() []route {
 		{"GET /log/policy", anyone, call, 0, http.HandlerFunc(s.servePolicy)},
 		{"GET /log/release/web", anyone, call, 0, http.HandlerFunc(s.serveRelease)},
 		{"GET /log/release/web/manifest", anyone, call, 0, http.HandlerFunc(s.serveManifest)},
-		{"GET /log/{year}/{file...}", anyone, call, 0, http.HandlerFunc(s.serveLog)},
-		{"POST /log/{year}/set/{size}", anyone, call, noteBody, http.HandlerFunc(s.takeSetLine)},
+		{"GET /log/{log}/{file...}", anyone, call, 0, http.HandlerFunc(s.serveLog)},
+		{"POST /log/{log}/set/{size}", anyone, call, noteBody, http.HandlerFunc(s.takeSetLine)},
 		{"GET /healthz", anyone, free, 0, http.HandlerFunc(s.serveHealth)},
 		{"GET /", anyone, free, 0, s.web},
 	}

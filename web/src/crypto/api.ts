@@ -39,6 +39,8 @@ export interface Api {
   parts(track: string, query: FootageQuery, signal: AbortSignal): Promise<FootageReply>;
   /** GET /log/{path}: a file of the public log, or its policy. */
   logFile(path: string): Promise<Bytes>;
+  /** GET /{path}: a file of the page, as this browser keeps or gets it; null: there is none. */
+  pageFile(path: string): Promise<Bytes | null>;
 }
 
 /** Either `from`, or `epoch` and `seq` (design 0001, Footage). */
@@ -161,6 +163,7 @@ export function connectApi(origin: string): Api {
     link: createClient(LinkService, transport),
     parts,
     logFile: (path: string) => logFile(`${origin}/log/${path}`),
+    pageFile: (path: string) => pageFile(`${origin}/${path === 'index.html' ? '' : path}`),
   });
 }
 
@@ -174,6 +177,14 @@ export async function logFile(url: string): Promise<Bytes> {
   const bytes = new Uint8Array(await res.arrayBuffer().catch(lostFetch));
   if (bytes.length > maxLogFile) throw new Failure('verify', 'api: log: a file that is too long');
   return bytes;
+}
+
+/** From the browser's own copy, where it has one: that is what runs. */
+async function pageFile(url: string): Promise<Bytes | null> {
+  const res = await fetch(url, { credentials: 'omit' }).catch(lostFetch);
+  if (res.status === 404) return null;
+  if (!res.ok) throw new Failure(statusKind(res.status), `api: page: status ${res.status}`);
+  return new Uint8Array(await res.arrayBuffer().catch(lostFetch));
 }
 
 export function footageParams(q: FootageQuery): URLSearchParams {

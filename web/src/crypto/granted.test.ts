@@ -23,7 +23,7 @@ import { notShared, withNotShared } from './shared';
 import { nowSeconds } from './signin';
 import { sealRun, type TestEpoch, testEpoch } from './testhub';
 import { TestLog } from './testlog';
-import { looksAtLog, provenAt } from './testproof';
+import { looksAtLog, provenAll, provenAt } from './testproof';
 import { TestServer } from './testserver';
 import { HeldTree } from './tree';
 
@@ -43,7 +43,7 @@ beforeEach(async () => {
   server = new TestServer();
   server.log = await TestLog.start();
   problems = [];
-  ann = await found(server.browser(), await beginFounding(server.browser().api, 'Elm Street 4', 'Ann'));
+  ann = provenAll(await found(server.browser(), await beginFounding(server.browser().api, 'Elm Street 4', 'Ann')));
   annEpochs = new EpochBook(ann, () => undefined);
   hub = await signer(random(32));
   people = new People({ member: ann, names: new NameBook(ann, () => undefined), epochs: annEpochs, tell: (err) => void problems.push(err) });
@@ -71,7 +71,7 @@ async function invite(person: Partial<NewPerson> = {}): Promise<{ sam: Member; b
     Invitation.begin(rooms, code, asked).run(talk, never),
     joiner.finish(parseCode(joiner.reveal()), () => undefined, never),
   ]);
-  await looksAtLog(sam);
+  await looksAtLog(provenAll(sam));
   return { sam, book: new EpochBook(sam, () => undefined), kid: hex(sam.keys.kid) as Kid };
 }
 

@@ -100,6 +100,11 @@ export class Household {
       for (const what of ['cameras', 'hubs', 'people', 'log'] as const) changed(what);
       void this.#log?.then((log) => { log.grown(); });
     };
+    // Additions count now: who waited for names gets them, a new hub's footage is there.
+    member.cover.onRaise = () => {
+      for (const what of ['cameras', 'hubs', 'people'] as const) changed(what);
+      void this.#refresh();
+    };
     void this.#firstRefresh.then(() => this.#readLog()).catch(this.#tell);
     void this.#refreshVault();
     void this.#resumePending();
@@ -529,7 +534,9 @@ export class Household {
     return only.kid;
   }
 
+  /** Before anything is declared or sealed to it: the log has proven the hub, and it is there. */
   async #wantOnline(kid: Kid): Promise<void> {
+    await this.#member.cover.reached(this.#member.chain.head.hubs.get(kid)?.seq ?? 0, 'this hub');
     const { hubs } = await this.#member.api.hub.listHubs({});
     if (hubs.find((h) => hex(h.kid) === kid)?.online !== true) throw new Failure('hub-offline', 'household: the hub is not connected');
   }
@@ -537,6 +544,7 @@ export class Household {
   async #command(hub: Bytes, op: Op, args: unknown): Promise<void> {
     const keys = this.#member.chain.head.hubs.get(hex(hub));
     if (keys === undefined) throw new Failure('not-found', 'household: no such hub');
+    await this.#member.cover.reached(keys.seq, 'this hub');
     const { household } = this.#member;
     const sealed = await sealCommand({ household, hub, hubX: keys.x, op, args, now: nowSeconds() }, this.#member.keys.signer);
     const { result } = await this.#member.api.hub.sendCommand({ hub, sealed }).catch((err: unknown) => {
