@@ -26,13 +26,13 @@ const (
 
 // pendingGrant is such a file.
 type pendingGrant struct {
-	Grant   chain.AddGrant `json:"grant"` // without head
-	Capsule []byte         `json:"capsule"`
-	Made    int64          `json:"made"`             // unix seconds
-	Link    string         `json:"link,omitempty"`   // fragment of a link
-	Words   []byte         `json:"words,omitempty"`  // of a link, sealed
-	Handed  bool           `json:"handed,omitempty"` // a link that is served and was not shown to its maker yet
-	Seq     uint64         `json:"-"`                // of the statement, once it is in the chain
+	Grant   chain.AddGrant `json:"grant"`             // without head
+	Capsule []byte         `json:"capsule,omitempty"` // none: of what is to come only
+	Made    int64          `json:"made"`              // unix seconds
+	Link    string         `json:"link,omitempty"`    // fragment of a link
+	Words   []byte         `json:"words,omitempty"`   // of a link, sealed
+	Handed  bool           `json:"handed,omitempty"`  // a link that is served and was not shown to its maker yet
+	Seq     uint64         `json:"-"`                 // of the statement, once it is in the chain
 }
 
 func (p *pendingGrant) file() string { return pendingPrefix + p.Grant.Grant.String() }
@@ -79,12 +79,16 @@ func (s *store) pending() ([]string, error) {
 }
 
 // issue takes a grant that was written down through all steps: its statement,
-// the proof of it, and only then its capsule.
+// the proof of it, and only then its capsule. One without capsule hands nothing
+// over: hubs wait for the log themselves.
 func (c *Client) issue(ctx context.Context, p *pendingGrant, patience time.Duration, step func(GrantStep)) error {
 	if err := c.write(ctx, p); err != nil {
 		return err
 	}
 	step(StepWritten)
+	if len(p.Capsule) == 0 {
+		return c.store.drop(p.file())
+	}
 	proof, err := c.awaitProof(ctx, p.Seq, patience, step)
 	if err != nil {
 		return err
