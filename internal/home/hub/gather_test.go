@@ -230,19 +230,22 @@ func TestGapAfterTheLastPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := k.clock.now()
-	for i := range 3 {
-		r.Unit(camera.Unit{Kind: latchkey.KindVideo, Key: i == 0, NALUs: [][]byte{{0x65, 1}}, Wall: at.Add(time.Duration(i) * 40 * time.Millisecond)})
+	// On a busy machine a gathered part may go before the next picture comes.
+	var last time.Time
+	for i := 0; i < 3 || i < 100 && !tr.packer.Waiting(); i++ {
+		last = at.Add(time.Duration(i) * 40 * time.Millisecond)
+		r.Unit(camera.Unit{Kind: latchkey.KindVideo, Key: i == 0, NALUs: [][]byte{{0x65, 1}}, Wall: last})
 	}
 	if !tr.packer.Waiting() {
 		t.Fatal("nothing is gathered: this test would prove nothing")
 	}
-	r.mainStatus(camera.Status{State: camera.StateOffline, Since: at.Add(time.Second)})
+	r.mainStatus(camera.Status{State: camera.StateOffline, Since: last.Add(time.Second)})
 	if tr.packer.Waiting() {
 		t.Error("pictures of a camera that is gone still wait")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gap == nil || r.gap.why != whyOffline || r.gap.from.Sub(at).Round(time.Millisecond) != 80*time.Millisecond {
+	if r.gap == nil || r.gap.why != whyOffline || r.gap.from.Sub(last).Round(time.Millisecond) != 0 {
 		t.Errorf("the gap is %+v, want from the last picture on", r.gap)
 	}
 }
