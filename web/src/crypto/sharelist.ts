@@ -36,6 +36,7 @@ export function sharedList(rooms: Rooms, kept: ReadonlyMap<string, Kept>, views:
         to: g.kind === 'member' ? nameOf(rooms, g.to) : '',
         by: { name: rooms.person(hex(g.by)), me: mine(g.by) },
         ...footageOf(rooms, body),
+        standing: g.standing,
         given: time * 1000, served: g.until * 1000,
         views: seen?.views ?? null,
         lastView: seen === undefined || seen.lastViewMs === 0n ? null : Number(seen.lastViewMs),

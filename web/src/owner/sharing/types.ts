@@ -4,7 +4,7 @@ import type { CameraId, Kid, Result } from '../types';
 /** A stretch of one camera, for whoever has the link or for a member. */
 export interface ShareAsk {
   readonly camera: CameraId;
-  /** whole seconds, half open */
+  /** whole seconds, half open; for a member it may be still to come, of a camera that is not his by right */
   readonly from: number;
   readonly to: number;
   readonly sound: boolean;
@@ -37,6 +37,8 @@ export interface Shared {
   readonly from: number;
   readonly until: number;
   readonly sound: boolean;
+  /** What of it is still to come is his as it is recorded. */
+  readonly standing: boolean;
   readonly given: number;
   /** when the operator stops serving it */
   readonly served: number;
