@@ -282,7 +282,7 @@ func (s *Shared) Export(ctx context.Context, w io.WriteSeeker, progress func(sec
 	if err != nil {
 		return ExportReport{}, fmt.Errorf("member: open link: %w", err)
 	}
-	report := ExportReport{Span: Span{done.From, done.To}, Parts: video.parts, Bytes: video.bytes, VideoFrames: done.VideoSamples, Gaps: s.gaps(video)}
+	report := ExportReport{Span: Span{done.From, done.To}, Parts: video.parts, Bytes: video.bytes, VideoFrames: done.VideoSamples, Gaps: gapsOfParts(s.Span, video, nil)}
 	if audio != nil {
 		report.Parts, report.Bytes, report.AudioParts = report.Parts+audio.parts, report.Bytes+audio.bytes, audio.parts
 	}
@@ -351,29 +351,6 @@ func (s *Shared) newReader(track latchkey.TrackID) *reader {
 		},
 	}, track)
 }
-
-// gaps are the times of the span for which there is no footage: an alarm where
-// parts that the hub sealed are not handed out. Why there is none else, a
-// stranger cannot know.
-func (s *Shared) gaps(video *reader) []Gap {
-	var out []Gap
-	missing := holesBetween(video.got)
-	for _, h := range missing {
-		out = append(out, Gap{Span: h, Why: whyMissing, Alarm: true})
-	}
-	rest := without([]Span{s.Span}, missing...)
-	for _, st := range video.got {
-		rest = without(rest, Span{st.from().Add(-grid), st.until().Add(grid)})
-	}
-	for _, r := range rest {
-		out = append(out, Gap{Span: r, Why: whyNothingHere})
-	}
-	slices.SortFunc(out, func(a, b Gap) int { return a.From.Compare(b.From) })
-	return joinGaps(out)
-}
-
-// whyNothingHere is a time of a link without footage.
-const whyNothingHere = "no-footage"
 
 // plainGet sends one GET without a session.
 func (a *api) plainGet(ctx context.Context, target string) (*http.Response, error) {
