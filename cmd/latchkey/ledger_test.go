@@ -94,8 +94,8 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// TestServerLiesAboutTheLog: each lie alone is found out, and exits with 4.
-func TestServerLiesAboutTheLog(t *testing.T) {
+// TestC12ServerLiesAboutTheLog: each lie alone is found out, and exits with 4.
+func TestC12ServerLiesAboutTheLog(t *testing.T) {
 	d, elsewhere := startHouse(t), startHouse(t)
 	l := newLiar(t, d.server)
 	bob := join(t, d.client, l.URL, member.NewMember{Name: "Bob"}, "Bob")
@@ -208,9 +208,9 @@ func TestPolicyIsPinnedAtFounding(t *testing.T) {
 	}
 }
 
-// TestServerKeepsAStatementBack: the log has it, and the server hides it from a
+// TestC12ServerKeepsAStatementBack: the log has it, and the server hides it from a
 // member (claim C12).
-func TestServerKeepsAStatementBack(t *testing.T) {
+func TestC12ServerKeepsAStatementBack(t *testing.T) {
 	d := startHouse(t)
 	l := newLiar(t, d.server)
 	bob := join(t, d.client, l.URL, member.NewMember{Name: "Bob"}, "Bob")
