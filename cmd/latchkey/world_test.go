@@ -66,7 +66,7 @@ func startNeighbour(t *testing.T, of *demo) *demo {
 // off by its deadline, with what it waited for.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never happened: %s", what)
