@@ -93,7 +93,9 @@ func standingBorders(t *testing.T, d *demo, guest *member.Client, span member.Sp
 		t.Errorf("given %v: ranges %v, gaps %+v", span, tl.Ranges, tl.Gaps)
 	}
 	report, err := export(t, guest, "porch", span)
-	if err != nil || len(report.Gaps) != 0 || report.AudioParts == 0 {
+	// An epoch that begins between a grant and its proof is not his: docs/sharing.md, "Limits".
+	between := func(g member.Gap) bool { return g.Why == "not-shared" && !g.Alarm && g.To.Sub(g.From) <= 3*time.Second }
+	if err != nil || slices.ContainsFunc(report.Gaps, func(g member.Gap) bool { return !between(g) }) || report.AudioParts == 0 {
 		t.Errorf("all of it: %v, gaps %+v, %d parts of sound", err, report.Gaps, report.AudioParts)
 	}
 	for name, c := range map[string]struct {

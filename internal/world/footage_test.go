@@ -44,7 +44,13 @@ func TestRealFootage(t *testing.T) {
 		w.AddCamera(ann, name, url, "--audio")
 	}
 	w.AwaitRecording(ann)
-	time.Sleep(10 * time.Second)
+	for _, name := range []string{"people", "cars", "published"} {
+		w.Await("enough of "+name+" is recorded", 60*time.Second, func() bool {
+			var tl timelineDoc
+			ann.JSON(&tl, "timeline", name, "--json")
+			return len(tl.Ranges) > 0 && tl.Ranges[len(tl.Ranges)-1].To.Sub(tl.Ranges[len(tl.Ranges)-1].From) > 10*time.Second
+		})
+	}
 	for name, source := range map[string]string{"people": people, "cars": cars, "published": cars} {
 		t.Run(name, func(t *testing.T) { w.checkExport(t, ann, name, source) })
 	}

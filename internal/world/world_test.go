@@ -170,7 +170,7 @@ func TestKillAtRandomPoints(t *testing.T) {
 func (w *World) noAlarm(p Person, from, to time.Time) timelineDoc {
 	w.t.Helper()
 	var tl timelineDoc
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
 		tl = timelineDoc{}
 		p.JSON(&tl, "timeline", "porch", "--from", rfc(from), "--json")
 		alarms := slices.DeleteFunc(slices.Clone(tl.Gaps), func(g gapDoc) bool { return !g.Alarm || !g.To.Before(to) })
