@@ -42,6 +42,7 @@ func TestStanding(t *testing.T) {
 	d := startDemo(t)
 	past := recorded(t, d.client, "porch", 6*time.Second)
 	cem := join(t, d.client, d.server, member.NewMember{Name: "Cem", Role: "viewer", Rights: member.RightsByName{Cameras: []string{"driveway"}}}, "Cem")
+	knows(t, cem.client, "driveway") // the epoch that his joining begins runs
 	a := past.To.Add(-3 * time.Second).Truncate(time.Second)
 	b := time.Now().Add(25 * time.Second).Truncate(time.Second)
 	var made madeGrant
