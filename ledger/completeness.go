@@ -80,40 +80,56 @@ type Complete struct {
 }
 
 // Check holds the proof against the policy. The caller holds Head against his
-// chain, and judges At by his clock.
+// chain, and judges At by his clock. The error is the first of Inspect.
 func (c Completeness) Check(policy *Policy, key *[TagSize]byte) (Complete, error) {
-	set, err := policy.Set(c.Set)
-	if err != nil {
-		return Complete{}, err
+	done, failures := c.Inspect(policy, key)
+	if len(failures) > 0 {
+		return Complete{}, failures[0]
 	}
-	entry, err := policy.SetEntry(c.Set)
-	if err != nil {
-		return Complete{}, err
+	return done, nil
+}
+
+// Inspect is Check with everything that fails, for whoever has to say what is
+// wrong with a file. What is Complete counts only without failures; until then
+// it holds what could be read.
+func (c Completeness) Inspect(policy *Policy, key *[TagSize]byte) (Complete, []error) {
+	done := Complete{Seq: c.Seq}
+	var failures []error
+	fail := func(err error) { failures = append(failures, err) }
+	set, setErr := policy.Set(c.Set)
+	if setErr != nil {
+		fail(setErr)
 	}
-	checkpoint, err := c.Log.Check(policy, entry)
-	if err != nil {
-		return Complete{}, err
+	var logErr error
+	if entry, err := policy.SetEntry(c.Set); err == nil {
+		if done.Checkpoint, logErr = c.Log.Check(policy, entry); logErr != nil {
+			fail(logErr)
+		}
+	} else if setErr == nil {
+		fail(err)
+	}
+	if setErr != nil { // what is shown under a set that does not hold shows nothing
+		return done, failures
+	}
+	done.Set, done.At = set, set.Time
+	if w := done.Checkpoint.Witnessed; logErr == nil && policy.Witnessed() && w.Before(done.At) {
+		done.At = w
 	}
 	if set.Size > c.Log.Index {
-		return Complete{}, broken("completeness", "the set is of more of the log than was there before it")
+		fail(broken("completeness", "the set is of more of the log than was there before it"))
 	}
 	head, present, err := c.Present.Check(set.Root, TagOf(key, c.Seq))
 	if err != nil {
-		return Complete{}, err
+		fail(err)
+	} else if !present {
+		fail(broken("completeness", "statement %d is not in the log", c.Seq))
 	}
-	if !present {
-		return Complete{}, broken("completeness", "statement %d is not in the log", c.Seq)
-	}
+	done.Head = head
 	_, more, err := c.Absent.Check(set.Root, TagOf(key, c.Seq+1))
 	if err != nil {
-		return Complete{}, err
+		fail(err)
+	} else if more {
+		fail(broken("completeness", "statement %d is in the log as well: it was kept back", c.Seq+1))
 	}
-	if more {
-		return Complete{}, broken("completeness", "statement %d is in the log as well: it was kept back", c.Seq+1)
-	}
-	at := set.Time
-	if w := checkpoint.Witnessed; policy.Witnessed() && w.Before(at) {
-		at = w
-	}
-	return Complete{Seq: c.Seq, Head: head, Set: set, Checkpoint: checkpoint, At: at}, nil
+	return done, failures
 }

@@ -234,7 +234,7 @@ func rawKey(vkey string, kind byte) ([]byte, bool) {
 // Origin is the name of the log, the first line of its checkpoints.
 func (p *Policy) Origin() string { return p.Log.verifier.Name() }
 
-// Path is where a server has the log's files: "/log/2026/".
+// Path is where a server has the log's files: "/log/1/".
 func (p *Policy) Path() string {
 	origin := p.Origin()
 	return "/log/" + origin[strings.LastIndexByte(origin, '/')+1:] + "/"

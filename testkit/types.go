@@ -436,6 +436,9 @@ type Link struct {
 	Doc
 	Secret    Hex                `json:"secret"`
 	Fragment  string             `json:"fragment"`
+	Person    string             `json:"person_fragment"`
+	Card      string             `json:"card"` // of X
+	Digits    string             `json:"card_digits"`
 	Fragments []FragmentReject   `json:"reject_fragments"`
 	Kid       Hex                `json:"kid"`
 	X         Hex                `json:"x"`

@@ -4,7 +4,7 @@
 # that could not be taken says so, and its log is in tmp/bench.
 #
 #   tools/bench.sh                     all of them
-#   tools/bench.sh seal ingest fanout memory latency seek    some of them
+#   tools/bench.sh seal ingest fanout memory latency seek statements grant share    some of them
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=tmp/bench
@@ -76,7 +76,24 @@ seek() {
   figure seek 'seek in 24 h, to few pictures: median, p95' '≤ 250 ms' 's/.*seek to first picture, 4 a second: median ([0-9]+) ms, p95 ([0-9]+) ms.*/\1, \2 ms/'
 }
 
-all=(seal ingest fanout memory latency seek)
+statements() {
+  LATCHKEY_BENCH=1 measure statements 120 bash -c 'gotest ./internal/cloud -run "^TestStatementsAtOnce$"'
+  figure statements 'statements a second, two witnesses: accepted, in the log' '' 's/.*2 witnesses: ([0-9]+) a second into the chains, ([0-9]+) a second into the log.*/\1, \2/'
+  figure statements 'in the log, two witnesses / none' '' 's/.*with two witnesses \/ with none ([0-9.]+).*/\1/'
+}
+
+grant() {
+  measure grant 120 bash -c 'browser grant'
+  figure grant 'an hour out of 30 days given in the browser: median, p95' '' 's/.*an hour out of 30 days: median ([0-9]+) ms, p95 ([0-9]+) ms.*/\1, \2 ms/'
+}
+
+share() {
+  measure share 240 bash -c 'go test ./cmd/latchkey -run XXX -bench Share -benchtime 20x'
+  figure share 'share to a link that opens, two witnesses: median, p95' '' 's/.*[[:space:]]([0-9.]+) ms-share-median[[:space:]]+([0-9.]+) ms-share-p95.*/\1, \2 ms/'
+  figure share 'opening a link: median, p95' '' 's/.*[[:space:]]([0-9.]+) ms-open-median[[:space:]]+([0-9.]+) ms-open-p95.*/\1, \2 ms/'
+}
+
+all=(seal ingest fanout memory latency seek statements grant share)
 if [ $# -gt 0 ]; then wanted=("$@"); else wanted=("${all[@]}"); fi
 for name in "${wanted[@]}"; do
   case " ${all[*]} " in *" $name "*) ;; *) echo "bench: no figure is called $name; there are: ${all[*]}" >&2; exit 2 ;; esac

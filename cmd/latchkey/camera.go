@@ -86,7 +86,24 @@ func (c *cameraListCmd) Run(a *app) error {
 	for _, cam := range cams {
 		rows = append(rows, cameraRow(cam))
 	}
-	return a.table(rows...)
+	if err := a.table(rows...); err != nil {
+		return err
+	}
+	for _, cam := range cams {
+		for _, s := range cam.Granted {
+			a.say("%s was given to you: %s – %s, and no more of it.", calledCamera(cam), stamp(s.From), stamp(s.To))
+		}
+	}
+	return nil
+}
+
+// calledCamera is what a camera is called; one that was given for later has its
+// name from the first record of its hub that is for this member.
+func calledCamera(cam member.Camera) string {
+	if cam.Name == "" {
+		return "Camera " + cam.ID.String()[:8]
+	}
+	return cam.Name
 }
 
 type cameraRemoveCmd struct {
@@ -136,7 +153,7 @@ func cameraRow(cam member.Camera) string {
 		picture = fmt.Sprintf("%dx%d@%.3g %s", v.Width, v.Height, v.FPS, v.Codec)
 		kbps = fmt.Sprint(v.Kbps)
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", named(cam.Name), cam.Status, cam.Mode, picture, kbps, stamp(cam.Seen), cam.Error)
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", calledCamera(cam), cam.Status, cam.Mode, picture, kbps, stamp(cam.Seen), cam.Error)
 }
 
 // cameraJSON is the contracted object for a camera.
@@ -148,8 +165,12 @@ func cameraJSON(cam member.Camera) map[string]any {
 			"width": t.Width, "height": t.Height, "fps": t.FPS, "kbps": t.Kbps,
 		})
 	}
+	granted := []any{}
+	for _, s := range cam.Granted {
+		granted = append(granted, map[string]any{"from": stamp(s.From), "to": stamp(s.To)})
+	}
 	return map[string]any{
 		"camera": cam.ID.String(), "name": cam.Name, "mode": cam.Mode,
-		"status": cam.Status, "error": cam.Error, "tracks": tracks, "seen": stamp(cam.Seen),
+		"status": cam.Status, "error": cam.Error, "tracks": tracks, "seen": stamp(cam.Seen), "granted": granted,
 	}
 }

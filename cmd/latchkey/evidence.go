@@ -39,21 +39,34 @@ func verifyEvidence(a *app, path, policy string, asJSON bool) error {
 }
 
 func evidenceJSON(path string, r member.EvidenceReport) map[string]any {
-	hubs, logged, gaps := []string{}, []any{}, []any{}
+	hubs, logged := []string{}, []any{}
 	for _, h := range r.Hubs {
 		hubs = append(hubs, h.String())
 	}
 	for _, l := range r.Logged {
 		logged = append(logged, map[string]any{"hub": l.Hub.String(), "entry": l.Entry, "witnessed": stamp(l.Witness)})
 	}
-	for _, g := range r.Gaps {
-		gaps = append(gaps, map[string]any{"from": stamp(g.From), "to": stamp(g.To), "why": g.Why, "alarm": g.Alarm})
-	}
-	return map[string]any{
+	out := map[string]any{
 		"file": path, "ok": len(r.Problems) == 0, "problems": append([]string{}, r.Problems...), "household": r.Household.String(), "statements": r.Statements,
-		"hubs": hubs, "from": stamp(r.Span.From), "to": stamp(r.Span.To), "parts": r.Parts, "bytes": r.Bytes, "video_frames": r.Frames, "gaps": gaps,
-		"log": r.Log, "own_policy": r.OwnPolicy, "logged": logged, "recorded_after": nil, "recorded_before": nil,
+		"hubs": hubs, "from": stamp(r.Span.From), "to": stamp(r.Span.To), "parts": r.Parts, "bytes": r.Bytes, "video_frames": r.Frames, "gaps": gapsJSON(r.Gaps),
+		"log": r.Log, "own_policy": r.OwnPolicy, "logged": logged,
+		"recorded_after": nil, "recorded_after_rests_on": nil, "recorded_before": nil, "recorded_before_rests_on": nil,
 	}
+	if r.After != nil {
+		out["recorded_after"], out["recorded_after_rests_on"] = stamp(r.After.At), restsAfter(r)
+	}
+	if r.Before != nil {
+		out["recorded_before"], out["recorded_before_rests_on"] = stamp(r.Before.At), restsBefore(r)
+	}
+	return out
+}
+
+func restsAfter(r member.EvidenceReport) string {
+	return fmt.Sprintf("before this footage the hub had seen the public log %s with %d entries; entry %d is of that time by the clock of the log's operator", r.Log, r.After.Size, r.After.Entry)
+}
+
+func restsBefore(r member.EvidenceReport) string {
+	return fmt.Sprintf("by then the log's witnesses had vouched for entry %d, in which the hub says that it had ended (statement %d)", r.Before.Entry, r.Before.Statement)
 }
 
 func sayEvidence(a *app, r member.EvidenceReport) {
@@ -62,12 +75,9 @@ func sayEvidence(a *app, r member.EvidenceReport) {
 		a.print("Recorded by the hub %s.", h)
 	}
 	a.print("%s – %s by the hub's own clock: %d parts, %d pictures.", stamp(r.Span.From), stamp(r.Span.To), r.Parts, r.Frames)
-	for _, g := range r.Gaps {
-		word := "gap"
-		if g.Alarm {
-			word = "MISSING"
-		}
-		a.print("%s %s – %s: %s", word, stamp(g.From), stamp(g.To), gapWords(g.Why))
+	sayBounds(a, r)
+	for _, line := range gapLines(r.Gaps) {
+		a.print("%s", line)
 	}
 	for _, l := range r.Logged {
 		when := "nobody but the log's operator vouches for that"
@@ -85,9 +95,30 @@ func sayEvidence(a *app, r member.EvidenceReport) {
 	case r.OwnPolicy:
 		a.say("Whose signatures count came from the file itself. With --policy you say it.")
 	}
-	a.say("Not proven: when it was recorded. The times are the hub's own; nothing outside bounds them.")
 	if len(r.Problems) == 0 {
 		a.print("Verified: every part was signed by that hub, in this order, unchanged; the movie is made of these parts.")
 	}
 	a.say("Evidence shows what a hub recorded, not that what stood before the camera was real.")
+}
+
+// sayBounds says between which times it was recorded, and what each rests on.
+func sayBounds(a *app, r member.EvidenceReport) {
+	switch {
+	case r.After != nil && r.Before != nil:
+		a.print("Recorded between %s and %s, whatever the hub's clock said.", stamp(r.After.At), stamp(r.Before.At))
+	case r.After != nil:
+		a.print("Recorded after %s, whatever the hub's clock said.", stamp(r.After.At))
+	case r.Before != nil:
+		a.print("Recorded before %s, whatever the hub's clock said.", stamp(r.Before.At))
+	}
+	if r.After != nil {
+		a.print("  not before: %s.", restsAfter(r))
+	} else {
+		a.say("Not proven: that it was not recorded earlier. Nothing in the file bounds that; the times are the hub's own.")
+	}
+	if r.Before != nil {
+		a.print("  not after: %s.", restsBefore(r))
+	} else {
+		a.say("Not proven: that it was not recorded later. The file was made before the hub had put this day into the public log, or nobody watches that log. Made again a day later it may prove it.")
+	}
 }

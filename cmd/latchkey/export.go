@@ -70,22 +70,39 @@ func (c *exportCmd) tell(a *app, r member.ExportReport) error {
 	a.say("%s: %s – %s, %d parts opened and verified.", c.Output, stamp(r.From), stamp(r.To), r.Parts)
 	if filepath.Ext(c.Output) == ".lkx" {
 		a.say("Whoever has this file can watch it and prove that it is genuine. Check it with `latchkey verify %s`.", c.Output)
+		if r.Early {
+			a.say("It does not prove yet that it was not recorded later: the hub puts a day into the public log when it has ended. Make the file again tomorrow, and it does.")
+		}
 	}
 	return nil
 }
 
 // tellGaps says every gap, and returns them for JSON.
 func (a *app) tellGaps(list []member.Gap) []any {
-	gaps := []any{}
+	for _, line := range gapLines(list) {
+		a.say("%s", line)
+	}
+	return gapsJSON(list)
+}
+
+func gapLines(list []member.Gap) []string {
+	var out []string
 	for _, g := range list {
-		gaps = append(gaps, map[string]any{"from": stamp(g.From), "to": stamp(g.To), "why": g.Why, "alarm": g.Alarm})
 		word := "gap"
 		if g.Alarm {
 			word = "MISSING"
 		}
-		a.say("%s %s – %s: %s", word, stamp(g.From), stamp(g.To), gapWords(g.Why))
+		out = append(out, fmt.Sprintf("%s %s – %s: %s", word, stamp(g.From), stamp(g.To), gapWords(g.Why)))
 	}
-	return gaps
+	return out
+}
+
+func gapsJSON(list []member.Gap) []any {
+	out := []any{}
+	for _, g := range list {
+		out = append(out, map[string]any{"from": stamp(g.From), "to": stamp(g.To), "why": g.Why, "alarm": g.Alarm})
+	}
+	return out
 }
 
 // lineEvery is how often a long job says how far it is where a bar cannot move.

@@ -17,22 +17,32 @@ const resumeWait = 5 * time.Second
 
 type grantCmd struct {
 	Cameras []string      `arg:"" name:"camera" help:"The names of one or more cameras."`
-	From    string        `required:"" placeholder:"T" help:"RFC 3339 or like -5m."`
-	To      []string      `required:"" sep:"none" placeholder:"WHO|T" help:"Twice: to whom, like member:NAME; and the end of the footage, RFC 3339, like -4m, or now."`
-	For     time.Duration `placeholder:"24h" help:"How long it is served; without end when absent."`
+	From    string        `required:"" placeholder:"T" help:"RFC 3339, like -5m or +1h, or now."`
+	To      []string      `required:"" sep:"none" placeholder:"WHO|T" help:"Twice: to whom, member:NAME or contact:CARD (contact:@FILE); and the end of the footage, RFC 3339, like -4m or +72h, or now."`
+	For     time.Duration `placeholder:"24h" help:"How long it is served; when absent without end, or for 30 days after the last second of what is still to be recorded; for a contact 7 days."`
 	Sound   bool          `help:"With the sound."`
+	Note    string        `placeholder:"TEXT" help:"A line for a contact; only the link can read it."`
+	Long    bool          `help:"Really, for a contact: more than 24 hours of footage, or for more than 7 days."`
 	JSON    bool          `help:"One JSON document."`
 }
 
-// Run gives footage of the past to a member of the household.
+// Run gives footage to a member of the household, recorded or still to come, or
+// what is recorded to a contact.
 func (c *grantCmd) Run(a *app) error {
-	who, end, err := c.split()
+	kind, who, end, err := c.split()
 	if err != nil {
 		return err
 	}
 	span, err := parseRange(c.From, end, 0)
 	if err != nil {
 		return err
+	}
+	if kind == chain.GrantContact {
+		card, err := readCard(who)
+		if err != nil {
+			return err
+		}
+		return c.toContact(a, card, span)
 	}
 	client, err := a.goOn()
 	if err != nil {
@@ -41,40 +51,52 @@ func (c *grantCmd) Run(a *app) error {
 	defer client.Close()
 	g, err := client.Give(a.ctx, member.GiveRequest{Cameras: c.Cameras, To: who, Span: span, For: c.For, Sound: c.Sound}, a.grantSteps())
 	if err != nil {
-		return shareTrouble(err)
+		return giveTrouble(err)
 	}
 	if c.JSON {
 		return a.json(grantJSON(g, ""))
 	}
 	a.say("%s has %s, %s – %s. `latchkey revoke %s` ends it.", named(g.To), strings.Join(g.Cameras, ", "), stamp(g.Span.From), stamp(g.Span.To), g.ID.String()[:8])
+	if g.Standing {
+		a.say("What is still to be recorded is sealed to %s as it comes, once the hub has seen the grant in the public log: normally within seconds. All of it is served until %s.", named(g.To), endWords(g.Until))
+	}
 	return nil
 }
 
+// giveTrouble is shareTrouble for what members are given.
+func giveTrouble(err error) error {
+	switch {
+	case errors.Is(err, latchkey.ErrTooMany):
+		return advise(err, "Give fewer cameras, or a shorter time.")
+	case errors.Is(err, latchkey.ErrInvalid):
+		return asUsage(err, "See `latchkey grant --help`.")
+	}
+	return shareTrouble(err)
+}
+
 // split tells the two meanings of --to apart.
-func (c *grantCmd) split() (who, end string, err error) {
+func (c *grantCmd) split() (kind chain.GrantKind, who, end string, err error) {
 	const next = "Write `latchkey grant CAMERA --to member:NAME --from T --to T`."
 	for _, v := range c.To {
-		kind, name, _ := strings.Cut(v, ":")
-		switch chain.GrantKind(kind) {
-		case chain.GrantMember:
-			who = name
-		case chain.GrantContact:
-			return "", "", usage("footage for contacts with an account of their own comes with a later version", "`latchkey share` makes a link for them.")
+		before, name, _ := strings.Cut(v, ":")
+		switch k := chain.GrantKind(before); k {
+		case chain.GrantMember, chain.GrantContact:
+			kind, who = k, name
 		case chain.GrantStaff, chain.GrantProject:
-			return "", "", usage("footage for staff and projects comes with a later version", "`latchkey share` makes a link, if that is what you want.")
+			return "", "", "", usage("footage for staff and projects comes with a later version", "`latchkey share` makes a link, if that is what you want.")
 		default:
 			end = v
 		}
 	}
 	switch {
 	case len(c.To) > 2:
-		return "", "", usage("--to is there more than twice", next)
+		return "", "", "", usage("--to is there more than twice", next)
 	case who == "":
-		return "", "", usage("it is missing to whom: --to member:NAME", next)
+		return "", "", "", usage("it is missing to whom: --to member:NAME", next)
 	case end == "":
-		return "", "", usage("the end of the footage is missing: --to T", next)
+		return "", "", "", usage("the end of the footage is missing: --to T", next)
 	}
-	return who, end, nil
+	return kind, who, end, nil
 }
 
 type grantsCmd struct {
@@ -135,7 +157,7 @@ func (a *app) grantTable(all []member.GrantInfo, links map[latchkey.GrantID]stri
 	rows := []string{"grant\tto\tby\tcameras\tfootage\tuntil\tstate\topened"}
 	for _, g := range all {
 		rows = append(rows, strings.Join([]string{
-			g.ID.String()[:8], grantee(g), named(g.By), cameraWords(g), stamp(g.Span.From) + " – " + stamp(g.Span.To), endWords(g.Until), stateWords(g.State), viewWords(g),
+			g.ID.String()[:8], grantee(g), named(g.By), cameraWords(g), footageWords(g), endWords(g.Until), stateWords(g.State), viewWords(g),
 		}, "\t"))
 	}
 	if err := a.table(rows...); err != nil {
@@ -156,14 +178,30 @@ func grantee(g member.GrantInfo) string {
 		return named(g.To)
 	case chain.GrantLink:
 		return "whoever has the link"
+	case chain.GrantContact:
+		return "a person with a card"
 	}
 	return article(string(g.Kind))
+}
+
+// linked reports whether a grant is opened with a link.
+func linked(g member.GrantInfo) bool {
+	return g.Kind == chain.GrantLink || g.Kind == chain.GrantContact
 }
 
 func cameraWords(g member.GrantInfo) string {
 	words := strings.Join(g.Cameras, ", ")
 	if g.Sound {
 		words += " with sound"
+	}
+	return words
+}
+
+// footageWords says of when a grant is, and whether more of it is to come.
+func footageWords(g member.GrantInfo) string {
+	words := stamp(g.Span.From) + " – " + stamp(g.Span.To)
+	if g.Standing && g.State == member.GrantActive && time.Now().Before(g.Span.To) {
+		words += ", as it is recorded"
 	}
 	return words
 }
@@ -185,7 +223,7 @@ func stateWords(s member.GrantState) string {
 // viewWords is the server's count, and called so in docs/sharing.md.
 func viewWords(g member.GrantInfo) string {
 	switch {
-	case g.Kind != chain.GrantLink || g.State != member.GrantActive:
+	case !linked(g) || g.State != member.GrantActive:
 		return ""
 	case g.Views == 0:
 		return "never"
@@ -207,10 +245,10 @@ func orNull(t time.Time) any {
 func grantJSON(g member.GrantInfo, link string) map[string]any {
 	doc := map[string]any{
 		"id": g.ID.String(), "kind": string(g.Kind), "state": string(g.State), "purpose": g.Purpose, "by": g.By, "mine": g.Mine, "grantee": g.To,
-		"cameras": append([]string{}, g.Cameras...), "sound": g.Sound, "from": stamp(g.Span.From), "to": stamp(g.Span.To),
+		"cameras": append([]string{}, g.Cameras...), "sound": g.Sound, "standing": g.Standing, "from": stamp(g.Span.From), "to": stamp(g.Span.To),
 		"given": orNull(g.Given), "until": orNull(g.Until),
 	}
-	if g.Kind == chain.GrantLink {
+	if linked(g) {
 		doc["views"], doc["last_view"] = g.Views, orNull(g.LastView)
 	}
 	if link != "" {

@@ -102,6 +102,10 @@ func (c *householdShowCmd) Run(a *app) error {
 	return broken
 }
 
+// sessionTier says how far a session of this program is to be trusted (protocol
+// 2.16): it did not come from the server.
+const sessionTier = 1
+
 // householdRows is what `household show` prints.
 func householdRows(h member.Household, trust publiclog.State) []string {
 	rows := []string{
@@ -109,6 +113,7 @@ func householdRows(h member.Household, trust publiclog.State) []string {
 		fmt.Sprintf("server\t%s\t", h.Server),
 		fmt.Sprintf("chain\tstatement %d\t%s", h.ChainSeq, h.ChainHash),
 		"proof\t" + trustWords(trust, time.Now()) + "\t",
+		fmt.Sprintf("program\ttier %d: it lies on this machine; the server did not send it and cannot change it\t%s", sessionTier, buildVersion()),
 	}
 	for _, p := range h.Members {
 		who := named(p.Name) + ", sees " + rightsWords(p.Rights, h.Cameras)
@@ -138,8 +143,9 @@ func householdJSON(h member.Household) map[string]any {
 	return map[string]any{
 		"household": h.ID.String(), "name": h.Name, "server": h.Server,
 		"members": peopleJSON(h), "hubs": hubs, "cameras": cameras,
-		"chain": map[string]any{"seq": h.ChainSeq, "hash": h.ChainHash.String()},
-		"proof": nil, "code_used": h.CodeUsed,
+		"chain":   map[string]any{"seq": h.ChainSeq, "hash": h.ChainHash.String()},
+		"program": map[string]any{"tier": sessionTier, "version": buildVersion()},
+		"proof":   nil, "code_used": h.CodeUsed,
 	}
 }
 

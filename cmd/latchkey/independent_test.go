@@ -69,7 +69,7 @@ func TestIndependentReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := d.server + "/log/" + logYear(t, d) + "/"
+	base := d.server + "/log/" + logName(t, d) + "/"
 	read := fieldReader{t: t, base: base, tree: openTree(t, verifier, httpGet(t, base+"checkpoint"))}
 	hashes := tlog.TileHashReader(read.tree, read)
 	entries := readBundle(t, httpGet(t, base+"tile/entries/"+tilePath(tlog.Tile{N: 0, W: int(min(read.tree.N, 256))})))

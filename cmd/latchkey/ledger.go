@@ -60,13 +60,23 @@ func (c *ledgerListCmd) Run(a *app) error {
 }
 
 type ledgerVerifyCmd struct {
-	AcceptPolicy bool `help:"Take the watchers that the server names now in place of those your household has pinned. Ask the operator why they changed first."`
-	JSON         bool `help:"One JSON document."`
+	File         string `arg:"" optional:"" type:"existingfile" placeholder:"FILE" help:"A saved proof, of completeness or of one statement: checked without asking the server."`
+	Policy       string `type:"existingfile" placeholder:"FILE" help:"With a file: whose signatures count, in place of those that your household has pinned."`
+	AcceptPolicy bool   `help:"Take the watchers that the server names now in place of those your household has pinned. Ask the operator why they changed first."`
+	JSON         bool   `help:"One JSON document."`
 }
 
 // Run checks the chain against the public log; exit 4 on a gap, a fork or a view
-// that is too old.
+// that is too old. With a file it checks that, offline.
 func (c *ledgerVerifyCmd) Run(a *app) error {
+	switch {
+	case c.File == "" && c.Policy != "":
+		return usage("--policy goes with a file", "Without a file the policy that your household has pinned counts; write it like `latchkey ledger verify completeness.txt --policy FILE`.")
+	case c.File != "" && c.AcceptPolicy:
+		return usage("--accept-policy does not go with a file", "Give --policy FILE to say whose signatures count.")
+	case c.File != "":
+		return verifyProofFile(a, c.File, c.Policy, c.JSON)
+	}
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -101,14 +111,7 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 			a.print("%s since then; the next proof covers it.", many(n, "statement"))
 		}
 	}
-	switch {
-	case !r.Witnessed && r.Auditors == 0:
-		a.say("Not protected: nobody but the operator watches this log. It could show you another log than others.")
-	case !r.Witnessed:
-		a.say("Not protected: no witness vouches for this log. It could show you another log than others.")
-	case r.Auditors == 0:
-		a.say("Not protected: no auditor recomputes what this log proves. The operator could leave your newest statement out of it.")
-	}
+	sayUnwatched(a, r.Witnessed, r.Auditors)
 	if state == "complete" {
 		return nil
 	}
@@ -118,6 +121,18 @@ func (c *ledgerVerifyCmd) Run(a *app) error {
 	}
 	return advise(fmt.Errorf("%w: not verified: %s", latchkey.ErrVerify, since),
 		"If the server was only just started, wait a minute. Else ask its operator why the log stands still; until then take no addition for granted.")
+}
+
+// sayUnwatched says what is not proven for want of people who watch the log.
+func sayUnwatched(a *app, witnessed bool, auditors int) {
+	switch {
+	case !witnessed && auditors == 0:
+		a.say("Not protected: nobody but the operator watches this log. It could show you another log than others.")
+	case !witnessed:
+		a.say("Not protected: no witness vouches for this log. It could show you another log than others.")
+	case auditors == 0:
+		a.say("Not protected: no auditor recomputes what this log proves. The operator could leave your newest statement out of it.")
+	}
 }
 
 func many(n uint64, what string) string {

@@ -57,13 +57,14 @@ func TestLedger(t *testing.T) {
 		t.Errorf("a log without witnesses is called verified, and nothing else is said:\n%s", words)
 	}
 	var house struct {
-		Proof struct {
+		Program struct{ Tier int }
+		Proof   struct {
 			State    string
 			Complete time.Time `json:"complete_until"`
 			Seq      uint64    `json:"complete_seq"`
 		}
 	}
-	if code, words := types(t, bob.home, &house, "household", "show", "--json"); code != exitDone || house.Proof.State != "complete" || house.Proof.Seq != state.Seq || time.Since(house.Proof.Complete) > time.Minute {
+	if code, words := types(t, bob.home, &house, "household", "show", "--json"); code != exitDone || house.Program.Tier != 1 || house.Proof.State != "complete" || house.Proof.Seq != state.Seq || time.Since(house.Proof.Complete) > time.Minute {
 		t.Errorf("household show: exit %d, %+v\n%s", code, house, words)
 	}
 	if code, words := types(t, bob.home, nil, "household", "show"); code != exitDone || !strings.Contains(words, "complete and verified up to ") {
@@ -93,8 +94,8 @@ func TestLedger(t *testing.T) {
 	}
 }
 
-// TestServerLiesAboutTheLog: each lie alone is found out, and exits with 4.
-func TestServerLiesAboutTheLog(t *testing.T) {
+// TestC12ServerLiesAboutTheLog: each lie alone is found out, and exits with 4.
+func TestC12ServerLiesAboutTheLog(t *testing.T) {
 	d, elsewhere := startHouse(t), startHouse(t)
 	l := newLiar(t, d.server)
 	bob := join(t, d.client, l.URL, member.NewMember{Name: "Bob"}, "Bob")
@@ -116,11 +117,11 @@ func TestServerLiesAboutTheLog(t *testing.T) {
 			t.Fatal("no proof")
 		}
 	}
-	year := logYear(t, d)
+	name := logName(t, d)
 	other := logFile(t, elsewhere, "checkpoint")
 	var old []byte
 	keep := func(b []byte) []byte { old = b; return b }
-	if err := look(lie{file: map[string]func([]byte) []byte{year + "/checkpoint": keep}}); err != nil {
+	if err := look(lie{file: map[string]func([]byte) []byte{name + "/checkpoint": keep}}); err != nil {
 		t.Fatal(err)
 	}
 	var oldProof *latchkeyv1.GetCompletenessResponse
@@ -145,10 +146,10 @@ func TestServerLiesAboutTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, lie := range map[string]lie{
-		"another log":        {file: map[string]func([]byte) []byte{year + "/checkpoint": func([]byte) []byte { return other }}},
-		"a log that shrank":  {file: map[string]func([]byte) []byte{year + "/checkpoint": func([]byte) []byte { return old }}},
+		"another log":        {file: map[string]func([]byte) []byte{name + "/checkpoint": func([]byte) []byte { return other }}},
+		"a log that shrank":  {file: map[string]func([]byte) []byte{name + "/checkpoint": func([]byte) []byte { return old }}},
 		"another policy":     {file: map[string]func([]byte) []byte{"policy": func(b []byte) []byte { return append(b, "# new friends\n"...) }}},
-		"changed tiles":      {file: map[string]func([]byte) []byte{year + "/tile/0/000.p/" + sizeOf(t, d): flipFirst}},
+		"changed tiles":      {file: map[string]func([]byte) []byte{name + "/tile/0/000.p/" + sizeOf(t, d): flipFirst}},
 		"another place":      {answer: one("GetLeaves", func(b []byte) proto.Message { m := decode(b, &latchkeyv1.GetLeavesResponse{}); m.Leaves[0]++; return m })},
 		"another log's name": {answer: one("GetLeaves", func(b []byte) proto.Message { m := decode(b, &latchkeyv1.GetLeavesResponse{}); m.Log = "x"; return m })},
 		"a proof that is none": {answer: one("GetCompleteness", func(b []byte) proto.Message {
@@ -207,9 +208,9 @@ func TestPolicyIsPinnedAtFounding(t *testing.T) {
 	}
 }
 
-// TestServerKeepsAStatementBack: the log has it, and the server hides it from a
+// TestC12ServerKeepsAStatementBack: the log has it, and the server hides it from a
 // member (claim C12).
-func TestServerKeepsAStatementBack(t *testing.T) {
+func TestC12ServerKeepsAStatementBack(t *testing.T) {
 	d := startHouse(t)
 	l := newLiar(t, d.server)
 	bob := join(t, d.client, l.URL, member.NewMember{Name: "Bob"}, "Bob")
@@ -263,7 +264,7 @@ func flipFirst(b []byte) []byte {
 	return b
 }
 
-func logYear(t *testing.T, d *demo) string {
+func logName(t *testing.T, d *demo) string {
 	t.Helper()
 	p, err := ledger.ParsePolicy(string(httpGet(t, d.server+"/log/policy")))
 	if err != nil {
@@ -274,7 +275,7 @@ func logYear(t *testing.T, d *demo) string {
 
 func logFile(t *testing.T, d *demo, name string) []byte {
 	t.Helper()
-	return httpGet(t, d.server+"/log/"+logYear(t, d)+"/"+name)
+	return httpGet(t, d.server+"/log/"+logName(t, d)+"/"+name)
 }
 
 // sizeOf is the size of the log, as a checkpoint writes it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -82,13 +83,15 @@ type grammar struct {
 
 	Share  shareCmd  `cmd:"" help:"Make a link to a stretch of footage, for whoever you send it to."`
 	Open   openCmd   `cmd:"" help:"Open a link: verified, as a plain mp4, without an account."`
-	Grant  grantCmd  `cmd:"" help:"Give a stretch of the past to a member of the household."`
+	Card   cardCmd   `cmd:"" help:"Print your card: with it other households can share with you alone."`
+	Grant  grantCmd  `cmd:"" help:"Give a stretch of the past to a member of the household, or to a person with a card."`
 	Grants grantsCmd `cmd:"" help:"List what was given to whom, and how often links were opened."`
 	Revoke revokeCmd `cmd:"" help:"End a grant or a link."`
 
 	Ledger struct {
-		Verify ledgerVerifyCmd `cmd:"" help:"Check that nothing is missing, forked or kept back; exit 4 if anything is."`
+		Verify ledgerVerifyCmd `cmd:"" help:"Check that nothing is missing, forked or kept back, or what a saved proof proves; exit 4 if anything fails."`
 		List   ledgerListCmd   `cmd:"" help:"Show the household's statements, each with where it stands in the public log."`
+		Proof  ledgerProofCmd  `cmd:"" help:"Save the proof that nothing is missing, or the one of a statement, to a file."`
 	} `cmd:"" help:"The public log, and what your household has in it."`
 
 	Witness    witnessCmd    `cmd:"" help:"Vouch for public logs of servers: that they only grow."`
@@ -122,7 +125,7 @@ func run(ctx context.Context, args []string, io stdio) int {
 	if len(args) == 0 {
 		return a.bare(parser)
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(joinTimes(args))
 	switch {
 	case helped:
 		return exitDone
@@ -134,6 +137,26 @@ func run(ctx context.Context, args []string, io stdio) int {
 		return a.fail(underWay(afterEnd(err)))
 	}
 	return exitDone
+}
+
+// joinTimes writes "--to -5m" as "--to=-5m": the parser takes a time before now
+// for a short flag where an option can be there more than once.
+func joinTimes(args []string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		if arg := args[i]; strings.HasPrefix(arg, "--") && len(arg) > 2 && !strings.Contains(arg, "=") && i+1 < len(args) && isBeforeNow(args[i+1]) {
+			out = append(out, arg+"="+args[i+1])
+			i++
+			continue
+		}
+		out = append(out, args[i])
+	}
+	return out
+}
+
+// isBeforeNow reports whether arg looks like -5m.
+func isBeforeNow(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && '0' <= arg[1] && arg[1] <= '9'
 }
 
 // bare answers a command line without a command: the list of them, as words

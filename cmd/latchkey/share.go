@@ -117,7 +117,7 @@ func (c *openCmd) Run(a *app) error {
 	if filepath.Ext(c.Output) != ".mp4" {
 		return usage(fmt.Sprintf("%q is no .mp4 file", c.Output), "Give -o a name that ends in .mp4.")
 	}
-	s, err := member.OpenLink(a.ctx, http.DefaultClient, c.Link)
+	s, err := c.open(a)
 	if err != nil {
 		return openTrouble(err)
 	}
@@ -144,9 +144,28 @@ func (c *openCmd) Run(a *app) error {
 	return nil
 }
 
+// open opens a link: with the keys of this machine's member, if there is one and
+// the link is to a person.
+func (c *openCmd) open(a *app) (*member.Shared, error) {
+	s, err := member.OpenLink(a.ctx, http.DefaultClient, c.Link)
+	if !errors.Is(err, latchkey.ErrRefused) {
+		return s, err
+	}
+	client, noKeys := a.client()
+	if noKeys != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return client.OpenOwnLink(a.ctx, http.DefaultClient, c.Link)
+}
+
 // introduce says who shared what, and what is proven of it.
 func (c *openCmd) introduce(a *app, s *member.Shared) {
-	a.say("%s shared footage of %s with whoever has this link.", orSomebody(s.From), orSomething(s.Camera))
+	whom := "whoever has this link"
+	if s.Own {
+		whom = "you alone"
+	}
+	a.say("%s shared footage of %s with %s.", orSomebody(s.From), orSomething(s.Camera), whom)
 	if s.Note != "" {
 		a.say("They write: %s", s.Note)
 	}
@@ -184,6 +203,8 @@ func openTrouble(err error) error {
 		return asUsage(err, "Copy the whole link, with what comes after the #, and put it in quotes.")
 	case errors.Is(err, latchkey.ErrNotFound):
 		return advise(err, "The link was ended, its time is over, or nothing was recorded then. Ask who shared it.")
+	case errors.Is(err, latchkey.ErrRefused):
+		return advise(err, "Open it on the machine that has the keys of your card, or set LATCHKEY_HOME to where they are. If it is not yours, give whoever shared it what `latchkey card` prints, and ask for a new one.")
 	case errors.Is(err, latchkey.ErrVerify):
 		return advise(err, "Nothing was opened. Ask who shared it for a new link, and whether theirs opens for them.")
 	}

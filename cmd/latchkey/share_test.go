@@ -111,7 +111,7 @@ func shareUsage(t *testing.T, home string, from, until time.Time) {
 		"the future":             {[]string{"share", "porch", "--from", a, "--to", "+1h"}, exitUsage, "in the past"},
 		"no camera":              {[]string{"share", "attic", "--from", a, "--to", b}, exitFailed, "camera list"},
 		"before anything":        {[]string{"share", "porch", "--from", "-3h", "--to", "-2h"}, exitFailed, "no footage"},
-		"a contact":              {[]string{"grant", "porch", "--to", "contact:abc", "--from", a, "--to", b}, exitUsage, "later version"},
+		"no card":                {[]string{"grant", "porch", "--to", "contact:abc", "--from", a, "--to", b}, exitUsage, "latchkey card"},
 		"staff":                  {[]string{"grant", "porch", "--to", "staff:s1", "--from", a, "--to", b}, exitUsage, "later version"},
 		"nobody":                 {[]string{"grant", "porch", "--from", a, "--to", b}, exitUsage, "to whom"},
 		"no end":                 {[]string{"grant", "porch", "--to", "member:Bob", "--from", a}, exitUsage, "end of the footage"},

@@ -136,7 +136,7 @@ PollClaimRequest login=signed from_seq=number
 PollClaimResponse claim=message shares=sealed wrap=sealed vault=sealed version=number chain=signed
 FinishClaimRequest login=signed note=signed vault=message
 FinishClaimResponse seq=number
-PutLinkRequest grant=id capsule=sealed proof=signed mac=id words=sealed
+PutLinkRequest grant=id capsule=sealed proof=signed mac=id words=sealed kid=id
 PutLinkResponse
 ListLinksRequest
 ListLinksResponse links=message

@@ -68,7 +68,7 @@ type Limits struct {
 // LogConfig is about the public log (docs/design/0005). Zero fields take the
 // defaults.
 type LogConfig struct {
-	// Name begins the log's origin, <name>/log/<year>. It is used at the first
+	// Name begins the log's origin, <name>/log/1. It is used at the first
 	// start and stays. Default: the host of PublicURL, or a random name.
 	Name string
 	// Watchers are lines of a policy (spec/log, "Policy") that name witnesses,

@@ -161,7 +161,7 @@ func (f *fsck) grants(ctx context.Context) error {
 			return err
 		}
 		for _, l := range links {
-			if g := state.Grants[l.Grant]; g.Kind != chain.GrantLink || g.To != l.Kid {
+			if g := state.Grants[l.Grant]; g.Kind != chain.GrantContact && (g.Kind != chain.GrantLink || g.To != l.Kid) {
 				f.problem(problemLink, l.Kid.String(), "The chain of %v has no grant to this link.", h)
 			}
 		}

@@ -33,15 +33,17 @@ func (l *linkService) PutLink(ctx context.Context, req *connect.Request[v1.PutLi
 	words := m.GetWords()
 	switch {
 	case err != nil:
-	case g.Kind != chain.GrantLink:
+	case g.Kind != chain.GrantLink && g.Kind != chain.GrantContact:
 		err = fmt.Errorf("cloud: put link: %w: the grant is to a %s", latchkey.ErrInvalid, g.Kind)
+	case len(m.GetKid()) != latchkey.IDSize || g.Kind == chain.GrantLink && latchkey.Kid(m.GetKid()) != g.To:
+		err = fmt.Errorf("cloud: put link: %w: not the kid of the link", latchkey.ErrInvalid)
 	case len(m.GetMac()) != macSize:
 		err = fmt.Errorf("cloud: put link: %w: a MAC of %d bytes", latchkey.ErrInvalid, len(m.GetMac()))
 	case len(words) < wordsHead+sealedTagSize || len(words) > maxWords || string(words[:len(wordsMagic)]) != wordsMagic:
 		err = fmt.Errorf("cloud: put link: %w: want an %s object of at most %d bytes", latchkey.ErrInvalid, wordsMagic, maxWords)
 	}
 	if err == nil {
-		err = l.s.catalog.PutLink(ctx, catalog.Link{Kid: g.To, Household: session.Household, Grant: id, MAC: m.GetMac(), Words: words},
+		err = l.s.catalog.PutLink(ctx, catalog.Link{Kid: latchkey.Kid(m.GetKid()), Household: session.Household, Grant: id, MAC: m.GetMac(), Words: words},
 			catalog.GrantCapsule{Capsule: m.GetCapsule(), Proof: m.GetProof()})
 	}
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 // putLink is the request that puts a link whose grant is in the chain.
 func (h *house) putLink(t *testing.T, l hometest.Link) *v1.PutLinkRequest {
 	t.Helper()
-	return &v1.PutLinkRequest{Grant: l.Grant[:], Capsule: l.Capsule, Proof: h.proof(t, l.Grant), Mac: l.MAC, Words: l.Words}
+	return &v1.PutLinkRequest{Grant: l.Grant[:], Capsule: l.Capsule, Proof: h.proof(t, l.Grant), Mac: l.MAC, Words: l.Words, Kid: l.Kid[:]}
 }
 
 func openLink(t *testing.T, url string, kid latchkey.Kid) (*v1.OpenLinkResponse, error) {
@@ -242,6 +242,8 @@ func TestPutLink(t *testing.T) {
 			q.Words = []byte(`{"from":"Ann","camera":"porch","note":""}` + strings.Repeat(" ", 40))
 		},
 		"no words":       func(q *v1.PutLinkRequest) { q.Words = nil },
+		"another kid":    func(q *v1.PutLinkRequest) { q.Kid = make([]byte, 16) },
+		"half a kid":     func(q *v1.PutLinkRequest) { q.Kid = q.GetKid()[:8] },
 		"too many words": func(q *v1.PutLinkRequest) { q.Words = append(q.GetWords(), make([]byte, 4<<10)...) },
 		"to a member": func(q *v1.PutLinkRequest) {
 			q.Grant, q.Capsule, q.Proof = toMember[:], capsule, l.proof(t, toMember)

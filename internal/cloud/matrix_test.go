@@ -179,13 +179,13 @@ func matrixRows() map[string][]row {
 		"GET /log/policy":               {{"", path(func(*matrix) string { return "/log/policy" }), toAll}},
 		"GET /log/release/web":          {{"none was published", path(func(*matrix) string { return "/log/release/web" }), toNobody}},
 		"GET /log/release/web/manifest": {{"", path(func(*matrix) string { return "/log/release/web/manifest" }), toAll}},
-		"GET /log/{year}/{file...}": {
+		"GET /log/{log}/{file...}": {
 			{"checkpoint", path(func(m *matrix) string { return m.s.LogPath() + "checkpoint" }), toAll},
 			{"no file of a log", path(func(m *matrix) string { return m.s.LogPath() + "log.key" }), toNobody},
 			{"another year", path(func(*matrix) string { return "/log/1999/checkpoint" }), toNobody},
 		},
-		"POST /log/{year}/set/{size}": {{"a note of nobody", path(func(m *matrix) string { return m.s.LogPath() + "set/1" }), malformed}},
-		"GET /":                       {{"", path(func(*matrix) string { return "/cameras" }), toAll}},
+		"POST /log/{log}/set/{size}": {{"a note of nobody", path(func(m *matrix) string { return m.s.LogPath() + "set/1" }), malformed}},
+		"GET /":                      {{"", path(func(*matrix) string { return "/cameras" }), toAll}},
 		"GET /v1/uplink": {
 			{"no WebSocket", path(func(*matrix) string { return "/v1/uplink" }), "401 400 401 403 403 403 403 403"},
 		},

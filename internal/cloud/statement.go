@@ -46,6 +46,9 @@ func (c *chainService) AppendStatement(ctx context.Context, req *connect.Request
 	if err != nil {
 		return nil, c.s.answer(ctx, err)
 	}
+	if err := mayAppend(session, note); err != nil {
+		return nil, c.s.answer(ctx, err)
+	}
 	change, err := changeOf(session, note, req.Msg.GetVault())
 	if err == nil && touches(note.Type) {
 		err = c.s.stepUp(ctx, session, note.Hash(), req.Msg.GetStepUp())
@@ -69,6 +72,22 @@ func (c *chainService) AppendStatement(ctx context.Context, req *connect.Request
 	c.s.settleContacts(ctx, session.Household, note.Type)
 	c.s.log.InfoContext(ctx, "statement accepted", "household", session.Household, "seq", after.Seq, "type", note.Type)
 	return connect.NewResponse(&v1.AppendStatementResponse{Seq: after.Seq}), nil
+}
+
+// mayAppend holds a hub to its own anchors; whether a member may, chain.Apply
+// says.
+func mayAppend(session catalog.Session, note chain.Note) error {
+	if session.Kind != catalog.Hub {
+		return nil
+	}
+	if note.Type != chain.TypeAnchor {
+		return fmt.Errorf("cloud: append statement: %w: a hub appends anchors, and nothing else", latchkey.ErrRefused)
+	}
+	st, err := chain.ParseStatement(note)
+	if err == nil && st.Common().By != session.Kid {
+		err = fmt.Errorf("cloud: append statement: %w: the anchor is another hub's", latchkey.ErrRefused)
+	}
+	return err
 }
 
 // touches reports whether a browser has to ask for a touch first: these change

@@ -239,8 +239,8 @@ func TestGrowingSet(t *testing.T) {
 	}
 }
 
-// TestAuditorCatches is claim C15, and what else an operator must not do.
-func TestAuditorCatches(t *testing.T) {
+// TestC15AuditorCatches is claim C15, and what else an operator must not do.
+func TestC15AuditorCatches(t *testing.T) {
 	for what, c := range map[string]struct {
 		lie  func(o *operator)
 		says []string

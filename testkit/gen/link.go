@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
+	"math/big"
 	"strings"
 
 	"latchkey.dev/latchkey/testkit"
@@ -17,6 +19,8 @@ func linkVectors() testkit.Link {
 			About: "A link: the fragment, the key that its capsule is sealed to, the MAC over the grant, and the words to whoever opens it.",
 			Fields: map[string]string{
 				"fragment":         "#LK1. ‖ base64url without padding of the secret; reject_fragments must be refused",
+				"person_fragment":  "#LKP1. ‖ base64url without padding of the secret: the same secret as a link to a person",
+				"card":             "LKCARD1. ‖ base64url without padding of x; card_digits: the first 10 bytes of H('latchkey/v1 card' ‖ 00 ‖ x) as an integer mod 10^24, 24 digits",
 				"x, kid":           "X-Wing public key of the seed KDF(secret, 'link seed', ''), and its kid",
 				"mac":              "KDF(secret, 'link auth', H(text))",
 				"words.json":       "their one form, made of the fields beside it; policy in b64",
@@ -27,6 +31,10 @@ func linkVectors() testkit.Link {
 		},
 		Secret: secret, Fragment: fragmentOf(secret), Kid: x.kid(), X: x.pub, Text: text, MAC: kdf(secret, "link auth", hash([]byte(text))),
 	}
+	v.Person = "#LKP1." + v.Fragment[len("#LK1."):]
+	v.Card = "LKCARD1." + base64.RawURLEncoding.EncodeToString(x.pub)
+	n := new(big.Int).SetBytes(hash(cat([]byte("latchkey/v1 card\x00"), x.pub))[:10])
+	v.Digits = fmt.Sprintf("%024d", n.Mod(n, new(big.Int).Exp(big.NewInt(10), big.NewInt(24), nil)))
 	policy := hash([]byte("a policy"))
 	for _, w := range []testkit.LinkWordsVector{
 		{From: "Ann", Camera: "Front door", Note: "The parcel of this morning", Zone: "Europe/Berlin"},
@@ -62,6 +70,8 @@ func badFragments(secret []byte, good string) []testkit.FragmentReject {
 		{Name: "empty", Fragment: ""},
 		{Name: "no secret", Fragment: "#LK1."},
 		{Name: "without the mark", Fragment: good[1:]},
+		{Name: "lower case, to a person", Fragment: "#lkp1." + good[5:]},
+		{Name: "a character less, to a person", Fragment: "#LKP1." + good[5:len(good)-1]},
 		{Name: "lower case", Fragment: "#lk1." + good[5:]},
 		{Name: "another version", Fragment: "#LK2." + good[5:]},
 		{Name: "a character less", Fragment: good[:len(good)-1]},

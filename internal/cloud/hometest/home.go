@@ -167,6 +167,12 @@ func (h *Home) EnrolAgain(hub *Hub) ([]byte, error) {
 	return h.note(chain.AddHub{Head: h.head(), Ed: hub.Key.Public(), X: h.Rand.Bytes(xSize)}, h.Admin)
 }
 
+// Anchor signs an anchor of epochs of the hub behind the household's own copy of
+// the chain, which does not get it.
+func (hub *Hub) Anchor(epochs ...latchkey.Hash) ([]byte, error) {
+	return hub.Home.note(chain.Anchor{Head: hub.Home.headBy(hub.Key), Epochs: epochs}, hub.Key)
+}
+
 // RemoveHub signs a hub out and returns the statement.
 func (h *Home) RemoveHub(hub *Hub) ([]byte, error) {
 	return h.sign(chain.Unhub{Head: h.head(), Kid: hub.Key.Kid()})

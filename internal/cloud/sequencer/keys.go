@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"k8s.io/klog/v2"
@@ -28,10 +27,14 @@ const (
 	operatorKey = "operator.key"
 )
 
+// originPath ends the origin of a log. It is no date: one log goes on for ever
+// (docs/design/0005, "One log").
+const originPath = "/log/1"
+
 // openKeys reads the keys, or draws them at the first start. The log's key
 // carries its origin, which therefore stays what it was.
-func openKeys(fsys durable.FS, dir, name string, now time.Time) (keys, error) {
-	log, err := signkey.Open(fsys, filepath.Join(dir, logKey), fmt.Sprintf("%s/log/%d", name, now.UTC().Year()))
+func openKeys(fsys durable.FS, dir, name string) (keys, error) {
+	log, err := signkey.Open(fsys, filepath.Join(dir, logKey), name+originPath)
 	if err != nil {
 		return keys{}, err
 	}

@@ -30,7 +30,7 @@ import (
 type Config struct {
 	FS  durable.FS // below the keys; the log's files are the library's own
 	Dir string     // made if it is missing
-	// Name begins the log's origin, <name>/log/<year>; used at the first start only.
+	// Name begins the log's origin, <name>/log/1; used at the first start only.
 	Name string
 	// Watchers are the lines of a policy that name witnesses, groups, quorum and
 	// auditors. Empty: nobody but the operator vouches for the log.
@@ -94,7 +94,7 @@ func (s *Sequencer) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if s.keys, err = openKeys(s.cfg.FS, s.cfg.Dir, s.cfg.Name, time.Now()); err != nil {
+	if s.keys, err = openKeys(s.cfg.FS, s.cfg.Dir, s.cfg.Name); err != nil {
 		return err
 	}
 	if s.policy, err = s.keys.policy(s.cfg.Watchers); err != nil {

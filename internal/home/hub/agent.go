@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"latchkey.dev/latchkey"
+	"latchkey.dev/latchkey/chain"
 	"latchkey.dev/latchkey/internal/home/internal/seal"
 	"latchkey.dev/latchkey/internal/home/lan"
 	"latchkey.dev/latchkey/internal/home/spool"
@@ -42,6 +43,7 @@ type agent struct {
 	grown chan struct{} // the server says the chain has grown
 	prove chan struct{} // the chain has grown: the public log is asked for a proof
 	heads chan struct{} // a heads note is due now
+	ended chan struct{} // an epoch has ended: an anchor may be due
 
 	// change serialises what moves tracks between epochs: placing and removing
 	// cameras, renewing the epoch, the end. Taken before mu and recorders' locks.
@@ -49,6 +51,8 @@ type agent struct {
 	ctx     context.Context // of the recorders
 	epoch   *seal.Epoch     // guarded by change
 	planned plan            // what epoch was made for
+	// lastOf are the final parts of each track before epoch.
+	lastOf map[latchkey.TrackID]chain.HeadOf
 
 	mu      sync.Mutex
 	cameras map[latchkey.CameraID]*recorder
@@ -65,7 +69,13 @@ func newAgent(h *Hub, session *uplink.Session, r *roster, log *logBook, book *ep
 	a := &agent{
 		Hub: h, log: h.cfg.Log, roster: r, public: log, book: book, spool: sp, clock: newClock(), before: h.store.readLife(),
 		nudge: make(chan struct{}, 1), grown: make(chan struct{}, 1), prove: make(chan struct{}, 1), heads: make(chan struct{}, 1),
+		ended: make(chan struct{}, 1), lastOf: map[latchkey.TrackID]chain.HeadOf{},
 		cameras: map[latchkey.CameraID]*recorder{}, tracks: map[latchkey.TrackID]*track{}, trouble: map[string]string{},
+	}
+	keepHeads(a.lastOf, a.before.heads())
+	book.anchored = func() func(latchkey.Hash) bool {
+		_, has := r.anchors(h.Kid())
+		return has
 	}
 	a.linked.Store(uplink.Waiting)
 	a.started = a.clock.now()
@@ -94,6 +104,7 @@ func (a *agent) run(ctx context.Context) error {
 	a.ctx = ctx
 	up.Go(func() { a.follow(upCtx) })
 	up.Go(func() { a.followLog(upCtx) })
+	up.Go(func() { a.followAnchors(upCtx) })
 	if ln != nil {
 		up.Go(func() { a.listen(upCtx, ln) })
 	}

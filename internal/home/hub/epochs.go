@@ -25,8 +25,8 @@ import (
 // epochBook keeps the epoch notes with their capsules on disk, one file each:
 // epochs/<n, 16 digits>-<epoch>.epoch, an UplinkEpoch message. A file is there
 // before the first part of its epoch is sealed, and stays until the cloud has
-// note and parts and the spool's files have none of its parts any more: a start
-// takes what it cannot check for a torn tail. The newest always stays: the next
+// note and parts, the spool's files have none of its parts any more (a start
+// takes what it cannot check for a torn tail), and an anchor names it. The newest always stays: the next
 // note names it. It holds no secret. It implements uplink.Epochs.
 type epochBook struct {
 	dir  string
@@ -34,6 +34,8 @@ type epochBook struct {
 	hub  ed25519.PublicKey
 	held func() []spool.Range             // what the spool still has to send
 	kept func() map[latchkey.EpochID]bool // of whose parts it has the bytes
+	// anchored reports which notes the chain has an anchor of; nil: of all.
+	anchored func() func(latchkey.Hash) bool
 
 	mu      sync.Mutex
 	entries []*epochEntry // oldest first
@@ -44,6 +46,7 @@ type epochEntry struct {
 	note    chain.EpochNote
 	hash    latchkey.Hash
 	durable bool // in the cloud
+	over    bool // nothing can be sealed in it any more
 }
 
 // openEpochs reads and checks the notes on disk. A file that does not verify
@@ -61,7 +64,7 @@ func openEpochs(st *store, hub ed25519.PublicKey) (*epochBook, error) {
 		if !strings.HasSuffix(f.Name(), ".epoch") {
 			continue
 		}
-		e := &epochEntry{path: filepath.Join(b.dir, f.Name())}
+		e := &epochEntry{path: filepath.Join(b.dir, f.Name()), over: true} // its keys are gone
 		m, err := e.read()
 		if err == nil {
 			err = e.parse(m, hub)
@@ -215,12 +218,16 @@ func (b *epochBook) Pending() []latchkey.EpochID {
 		needed[r.Epoch] = true
 	}
 	kept := b.kept()
+	anchored := func(latchkey.Hash) bool { return true }
+	if b.anchored != nil {
+		anchored = b.anchored()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []latchkey.EpochID
 	keep := b.entries[:0]
 	for i, e := range b.entries {
-		if e.durable && !kept[e.note.Epoch] && i < len(b.entries)-1 {
+		if e.durable && !kept[e.note.Epoch] && anchored(e.hash) && i < len(b.entries)-1 {
 			if err := b.fs.Remove(e.path); err == nil || errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -232,6 +239,31 @@ func (b *epochBook) Pending() []latchkey.EpochID {
 	}
 	clear(b.entries[len(keep):])
 	b.entries = keep
+	return out
+}
+
+// end notes that an epoch is over.
+func (b *epochBook) end(id latchkey.EpochID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		if e.note.Epoch == id {
+			e.over = true
+		}
+	}
+}
+
+// over lists the notes of epochs in which nothing can be sealed any more, by
+// their hashes, the oldest first.
+func (b *epochBook) over() []latchkey.Hash {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []latchkey.Hash
+	for _, e := range b.entries {
+		if e.over {
+			out = append(out, e.hash)
+		}
+	}
 	return out
 }
 

@@ -15,6 +15,7 @@ import (
 	"latchkey.dev/latchkey/internal/home/internal/seal"
 	"latchkey.dev/latchkey/internal/home/spool"
 	"latchkey.dev/latchkey/internal/home/uplink"
+	"latchkey.dev/latchkey/ledger"
 )
 
 // Why a new epoch is made.
@@ -384,7 +385,7 @@ func (a *agent) plan(state chain.State, start time.Time) (plan, []seal.Track) {
 func (k *keeper) swap(next *seal.Epoch, made plan) {
 	k.change.Lock()
 	defer k.change.Unlock()
-	old := k.epoch
+	old, seen := k.epoch, k.public.seen()
 	_, tracks := k.agent.plan(k.roster.state(), k.clock.now())
 	in := map[latchkey.TrackID]bool{}
 	for _, t := range tracks {
@@ -400,8 +401,11 @@ func (k *keeper) swap(next *seal.Epoch, made plan) {
 	}
 	k.epoch, k.planned = next, made
 	if old != nil {
-		k.headsOf(old)
+		k.headsOf(old, seen) // what the log was before the next epoch had a part
 		old.Close()
+		keepHeads(k.lastOf, old.Last())
+		k.book.end(old.ID())
+		signal(k.ended)
 	}
 }
 
@@ -410,12 +414,11 @@ func (k *keeper) sendHeads() {
 	k.change.Lock()
 	defer k.change.Unlock()
 	if k.epoch != nil {
-		k.headsOf(k.epoch)
+		k.headsOf(k.epoch, k.public.seen())
 	}
 }
 
-func (a *agent) headsOf(e *seal.Epoch) {
-	seen := a.public.seen()
+func (a *agent) headsOf(e *seal.Epoch, seen ledger.Checkpoint) {
 	note, err := e.Heads(seal.HeadsParams{
 		Time: a.clock.now(), Chain: a.roster.state(), ProofTime: a.public.known().Until, LogSize: uint64(seen.Size), LogRoot: seen.Root,
 	})

@@ -36,6 +36,7 @@ type roster struct {
 	proven  chain.State // what the chain says up to covered
 	// removal is the newest unmember up to searched (lastRemoval).
 	removal, searched uint64
+	anchored          anchorSeen
 	under             chain.State // proven, without what removals take away, early ones and any later in the chain
 }
 

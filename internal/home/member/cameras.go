@@ -27,24 +27,18 @@ var kindOrder = [...]latchkey.TrackKind{
 	latchkey.KindVideo, latchkey.KindVideoSub, latchkey.KindAudio, latchkey.KindMeta, latchkey.KindBio,
 }
 
-// roster lists the declared cameras and tracks that this member may see, with
-// the vault's names and no state.
+// roster lists the declared cameras and tracks that this member may see, by
+// right or by standing grant, with the vault's names and no state.
 func (c *Client) roster(ctx context.Context) ([]Camera, error) {
 	state, err := c.refresh(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []Camera
-	me := state.Members[c.kid()]
+	me, now := state.Members[c.kid()], time.Now()
 	for id, declared := range state.Cameras {
 		cam := Camera{ID: id, Name: c.name(id.String()), Status: statusUnknown}
-		for _, kind := range kindOrder {
-			for _, t := range declared.Tracks {
-				if t.Kind == kind && me.MaySee(t.ID) {
-					cam.Tracks = append(cam.Tracks, Track{ID: t.ID, Kind: t.Kind})
-				}
-			}
-		}
+		cam.visible(declared.Tracks, state, me, now)
 		if len(cam.Tracks) > 0 {
 			out = append(out, cam)
 		}
@@ -64,7 +58,7 @@ func (c *Client) Cameras(ctx context.Context) ([]Camera, error) {
 	}
 	var out []Camera
 	for _, cam := range cams {
-		removed := cam.Name == ""
+		removed := cam.Name == "" && len(cam.Granted) == 0
 		if err := c.newest(ctx, &cam); err != nil {
 			return nil, err
 		}
@@ -115,8 +109,11 @@ func pick(cams []Camera, name string) (Camera, bool) {
 // newest fills cam with the newest state record of its hub.
 func (c *Client) newest(ctx context.Context, cam *Camera) error {
 	track, ok := cam.Track(latchkey.KindMeta)
-	if !ok {
+	switch {
+	case !ok:
 		return nil
+	case len(cam.Granted) > 0:
+		return c.granted(ctx, cam)
 	}
 	from := time.Now().Add(-2*recordEvery - edge)
 	for range 2 {

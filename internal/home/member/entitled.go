@@ -1,6 +1,7 @@
 package member
 
 import (
+	"slices"
 	"time"
 
 	"latchkey.dev/latchkey"
@@ -11,14 +12,17 @@ import (
 // before a gap at the edge of a right is an alarm.
 const clockSlack = time.Minute
 
-// rights is what the chain let this member do with one track, statement by
+// rights is what the chain let this member see of one track, statement by
 // statement. A server shows a member no epoch that is not sealed to him, and
 // nothing but the chain says which those are.
 type rights struct {
 	at        []time.Time // of each statement
-	sees      []bool      // may see the track after it
-	recipient []bool      // epochs made after it are sealed to him
+	sees      [][]Span    // stretches of footage that he may see after it: all by right, some by standing grants
+	recipient []bool      // epochs made after it are sealed to him, whenever they begin
 }
+
+// allTime is what a right reaches over.
+func allTime() Span { return Span{time.Unix(0, 0).UTC(), time.Unix(forever, 0).UTC()} }
 
 // rightsTo reads the verified chain for one track.
 func (c *Client) rightsTo(track latchkey.TrackID) rights {
@@ -28,13 +32,21 @@ func (c *Client) rightsTo(track latchkey.TrackID) rights {
 
 // rightsIn finds a member under any of his kids in each state.
 func rightsIn(states []chain.State, kids []latchkey.Kid, track latchkey.TrackID) rights {
-	r := rights{sees: make([]bool, len(states)), recipient: make([]bool, len(states))}
+	r := rights{sees: make([][]Span, len(states)), recipient: make([]bool, len(states))}
 	for i, s := range states {
-		r.at = append(r.at, time.Unix(s.Time, 0).UTC())
+		at := time.Unix(s.Time, 0).UTC()
+		r.at = append(r.at, at)
 		for _, kid := range kids {
-			if m, there := s.Members[kid]; there {
-				r.sees[i], r.recipient[i] = m.MaySee(track), m.AllTracks || len(m.Tracks) > 0
+			m, there := s.Members[kid]
+			switch {
+			case !there:
+				continue
+			case m.MaySee(track):
+				r.sees[i] = []Span{allTime()}
+			default:
+				r.sees[i] = standingTo(s, m, track, at)
 			}
+			r.recipient[i] = m.AllTracks || len(m.Tracks) > 0
 		}
 	}
 	return r
@@ -55,18 +67,28 @@ func (r rights) always(from, to uint64) bool {
 func (r rights) without(span Span) []Span {
 	out := []Span{span}
 	for i, at := range r.at {
-		if !r.sees[i] {
-			continue
-		}
-		until := span.To
+		while := Span{at, span.To}
+		var lost []Span // with the next statement
 		if i+1 < len(r.at) {
-			if until = r.at[i+1]; !r.sees[i+1] {
-				until = until.Add(-clockSlack)
+			while.To = r.at[i+1]
+			lost = without(r.sees[i], r.sees[i+1]...)
+		}
+		for _, s := range r.sees[i] {
+			s = clip(s, while)
+			if containsAt(lost, s.To) {
+				s.To = s.To.Add(-clockSlack)
+			}
+			if s.From.Before(s.To) {
+				out = without(out, s)
 			}
 		}
-		out = without(out, Span{at, until})
 	}
 	return out
+}
+
+// containsAt reports whether one of the spans goes on at t.
+func containsAt(list []Span, t time.Time) bool {
+	return slices.ContainsFunc(list, func(s Span) bool { return !t.Before(s.From) && t.Before(s.To) })
 }
 
 // settling is the time from each moment at which he came to see the track to
@@ -76,7 +98,7 @@ func (r rights) without(span Span) []Span {
 func (r rights) settling(epochs []*epoch, within Span, now time.Time) []Span {
 	var out []Span
 	for i, at := range r.at {
-		if i == 0 || !r.sees[i] || r.sees[i-1] || !at.After(within.From.Add(-epochSpan)) {
+		if i == 0 || !at.After(within.From.Add(-epochSpan)) {
 			continue
 		}
 		until := now
@@ -85,8 +107,13 @@ func (r rights) settling(epochs []*epoch, within Span, now time.Time) []Span {
 				until = e.at(0)
 			}
 		}
-		if until.Sub(at) <= epochSpan && at.Before(until) {
-			out = append(out, Span{at, until})
+		if until.Sub(at) > epochSpan {
+			continue
+		}
+		for _, s := range without(r.sees[i], r.sees[i-1]...) {
+			if s = clip(s, Span{at, until}); s.From.Before(s.To) {
+				out = append(out, s)
+			}
 		}
 	}
 	return out

@@ -73,3 +73,45 @@ func TestSettling(t *testing.T) {
 		t.Errorf("days without an epoch are excused: %v", got)
 	}
 }
+
+// TestStandingOverTime: a standing grant counts from its statement until it is
+// revoked or its line ends, and the hub's next epoch brings it.
+func TestStandingOverTime(t *testing.T) {
+	states, kids := chainOf([]latchkey.TrackID{{8}}, []latchkey.TrackID{{8}}, []latchkey.TrackID{{8}}, []latchkey.TrackID{{8}})
+	g := chain.Grant{Kind: chain.GrantMember, Standing: true, Until: at(9000).Unix(), Tracks: []chain.TrackRange{{Track: testTrack, From: at(90).Unix(), Until: at(400).Unix()}}}
+	for i := range states {
+		for kid, m := range states[i].Members {
+			if kid != (latchkey.Kid{3}) {
+				m.X = []byte("x")
+				g.To = chain.KidOf(m.X)
+				states[i].Members[kid] = m
+			}
+		}
+	}
+	states[1].Grants = map[latchkey.GrantID]chain.Grant{{1}: g}
+	states[2].Grants = states[1].Grants
+	revoked := g
+	revoked.Revoked = true
+	states[3].Grants = map[latchkey.GrantID]chain.Grant{{1}: revoked}
+	r := rightsIn(states, kids, testTrack)
+	if diff := cmp.Diff([]Span{span(0, 90), {at(180 - 60), at(900)}}, r.without(span(0, 900))); diff != "" {
+		t.Errorf("with a revocation:\n%s", diff)
+	}
+	made := testEpoch(1, 100)
+	made.note.ChainSeq = 1
+	if diff := cmp.Diff([]Span{span(90, 100)}, r.settling([]*epoch{made}, span(0, 900), at(900))); diff != "" {
+		t.Errorf("settling:\n%s", diff)
+	}
+	states[3].Grants = states[1].Grants
+	r = rightsIn(states, kids, testTrack)
+	if diff := cmp.Diff([]Span{span(0, 90), span(400, 900)}, r.without(span(0, 900))); diff != "" {
+		t.Errorf("to its end:\n%s", diff)
+	}
+	for i := range states {
+		g.Until = at(30).Unix()
+		states[i].Grants = map[latchkey.GrantID]chain.Grant{{1}: g}
+	}
+	if got := rightsIn(states[1:], kids, testTrack).without(span(0, 900)); len(got) != 1 {
+		t.Errorf("when its service is over: %v", got)
+	}
+}

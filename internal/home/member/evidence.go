@@ -15,7 +15,6 @@ import (
 	"latchkey.dev/latchkey/chain"
 	latchkeyv1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
 	"latchkey.dev/latchkey/internal/home/internal/seal"
-	"latchkey.dev/latchkey/ledger"
 )
 
 // ExportEvidence writes an .lkx file (spec/evidence): the footage of the span as
@@ -24,7 +23,8 @@ import (
 // picture before the span that can be shown by itself.
 //
 // While the public log is away the file has no proofs, and says so when it is
-// checked. A span without footage is latchkey.ErrNotFound.
+// checked; nor is anything waited for: until an anchor covers the footage, which
+// takes a day, nothing in the file says when it was recorded at the latest. A span without footage is latchkey.ErrNotFound.
 func (c *Client) ExportEvidence(ctx context.Context, req ExportRequest, w io.Writer) (ExportReport, error) {
 	fail := func(err error) (ExportReport, error) { return ExportReport{}, fmt.Errorf("member: evidence: %w", err) }
 	cam, err := c.find(ctx, req.Camera)
@@ -36,7 +36,7 @@ func (c *Client) ExportEvidence(ctx context.Context, req ExportRequest, w io.Wri
 		return fail(err)
 	}
 	defer os.RemoveAll(dir) // a leftover only wastes space
-	e := &evidenceExport{c: c, req: req, file: &evidenceFile{at: map[string]*io.SectionReader{}}, dir: dir}
+	e := &evidenceExport{c: c, req: req, file: &evidenceFile{at: map[string]*io.SectionReader{}}, dir: dir, heads: map[latchkey.EpochID]chain.Heads{}}
 	defer e.close()
 	if err := e.gather(ctx, cam); err != nil {
 		return fail(err)
@@ -60,6 +60,8 @@ type evidenceExport struct {
 	said         facts
 	video, audio *reader
 	epochs       []*latchkeyv1.EpochInfo
+	heads        map[latchkey.EpochID]chain.Heads
+	earlier      []*epoch // of each hub the one before its first, by their ids
 	report       ExportReport
 }
 
@@ -80,6 +82,9 @@ func (e *evidenceExport) temp(name string) (*os.File, error) {
 
 // gather fetches and verifies everything.
 func (e *evidenceExport) gather(ctx context.Context, cam Camera) error {
+	if _, err := e.c.sync(ctx); err != nil { // an anchor may be new
+		return err
+	}
 	track, ok := cam.Track(latchkey.KindVideo)
 	if !ok {
 		return fmt.Errorf("camera %q has no picture: %w", e.req.Camera, latchkey.ErrNotFound)
@@ -152,15 +157,14 @@ func (e *evidenceExport) readers() []*reader {
 // notes fetches the notes of the epochs once more, as they were signed: the
 // verified ones are known by their hashes.
 func (e *evidenceExport) notes(ctx context.Context) error {
-	var used []*epoch
-	for _, r := range e.readers() {
-		for _, s := range r.got {
-			if !slices.Contains(used, s.epoch) {
-				used = append(used, s.epoch)
-			}
-		}
+	used := e.used()
+	var err error
+	if e.earlier, err = e.before(ctx, used); err != nil {
+		return err
 	}
-	slices.SortFunc(used, func(a, b *epoch) int { return slices.Compare(a.note.Epoch[:], b.note.Epoch[:]) })
+	sortEpochs(e.earlier)
+	used = append(used, e.earlier...)
+	sortEpochs(used)
 	for _, u := range used {
 		res, err := call(ctx, e.c, "get epoch", e.c.api.footage.GetEpochs, &latchkeyv1.GetEpochsRequest{Epochs: [][]byte{u.note.Epoch[:]}})
 		if err != nil {
@@ -174,9 +178,11 @@ func (e *evidenceExport) notes(ctx context.Context) error {
 			return fmt.Errorf("%w: the server has another note of epoch %v than before", latchkey.ErrVerify, u.note.Epoch)
 		}
 		if h := res.Epochs[0].Heads; len(h) > 0 {
-			if _, err := e.c.book.opener.CheckHeads(h); err != nil {
+			heads, err := e.c.book.opener.CheckHeads(h)
+			if err != nil {
 				return err
 			}
+			e.heads[heads.Epoch] = heads
 		}
 		e.epochs = append(e.epochs, res.Epochs[0])
 	}
@@ -205,7 +211,7 @@ func (e *evidenceExport) write(ctx context.Context, w io.Writer) error {
 		e.report.AudioParts = m.audio.parts
 	}
 	out := &evidenceWriter{tar: tar.NewWriter(w)}
-	for _, step := range []func(context.Context, *evidenceWriter) error{e.writeFacts, e.writeNotes, e.writeKeys} {
+	for _, step := range []func(context.Context, *evidenceWriter) error{e.writeFacts, e.writeNotes, e.writeSets, e.writeKeys} {
 		if err := step(ctx, out); err != nil {
 			return err
 		}
@@ -253,43 +259,6 @@ func (e *evidenceExport) writeFacts(ctx context.Context, w *evidenceWriter) erro
 		}
 	}
 	return nil
-}
-
-// seqProof is the proof of one statement.
-type seqProof struct {
-	seq uint64
-	raw []byte
-}
-
-// proofs are those of the enrolment of each hub that recorded it; none while the
-// log is away.
-func (e *evidenceExport) proofs(ctx context.Context) ([]seqProof, error) {
-	var out []seqProof
-	for seq, raw := range e.c.past().notes {
-		n, err := chain.ParseNote(raw)
-		if err != nil {
-			return nil, err
-		}
-		st, err := chain.ParseStatement(n)
-		if err != nil {
-			return nil, err
-		}
-		hub, ok := st.(chain.AddHub)
-		if !ok || !slices.ContainsFunc(e.video.got, func(s stretch) bool { return s.epoch.note.Hub == chain.KidOf(hub.Ed) }) {
-			continue
-		}
-		proof, err := e.c.proofOf(ctx, uint64(seq), func(GrantStep) {})
-		switch {
-		case err == nil:
-			out = append(out, seqProof{uint64(seq), proof})
-		case errors.Is(err, latchkey.ErrVerify) && !errors.Is(err, ledger.ErrNotWitnessed) || ctx.Err() != nil:
-			return nil, err
-		default:
-			e.c.log.Warn("the file has no proof of the public log", "err", err)
-			return nil, nil
-		}
-	}
-	return out, nil
 }
 
 func (e *evidenceExport) writeNotes(_ context.Context, w *evidenceWriter) error {

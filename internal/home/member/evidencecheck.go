@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"math"
 	"os"
 	"slices"
@@ -17,10 +16,8 @@ import (
 	"latchkey.dev/latchkey"
 	"latchkey.dev/latchkey/chain"
 	"latchkey.dev/latchkey/internal/home/internal/seal"
-	"latchkey.dev/latchkey/internal/home/pack"
 	"latchkey.dev/latchkey/internal/home/publiclog"
 	"latchkey.dev/latchkey/ledger"
-	"latchkey.dev/latchkey/part"
 )
 
 // EvidenceReport is what was found out about a file of evidence.
@@ -40,9 +37,9 @@ type EvidenceReport struct {
 	Log       string
 	OwnPolicy bool
 	Logged    []LoggedHub
-	// After is the newest checkpoint that the hub had seen before the first part;
-	// its size is 0 where nothing shows one.
-	After ledger.Checkpoint
+	// After and Before bound the time of every part, without the hub's clock; nil
+	// where nothing in the file does.
+	After, Before *TimeBound
 	// Problems has a plain sentence for everything that does not hold. Without any
 	// the file is what it says.
 	Problems []string
@@ -57,8 +54,9 @@ type LoggedHub struct {
 
 // VerifyEvidence checks a file of evidence, offline: the container, the chain
 // from genesis, the hubs' epoch notes at their places in it, the log proofs, the
-// signature of every part and the links between them, the keys, the movie. policy
-// is whose signatures of the public log count; empty: the file's own.
+// signature of every part and the links between them, the keys, the movie, and
+// what bounds its time. policy is whose signatures of the public log count;
+// empty: the file's own.
 //
 // What does not hold is in the report's Problems; an error is that the file could
 // not be read at all, latchkey.ErrInvalid that it is none, latchkey.ErrVerify
@@ -75,7 +73,8 @@ func VerifyEvidence(ctx context.Context, file io.ReaderAt, size int64, policy st
 		optional bool // what follows does not need it
 	}{
 		{"what the file says of itself", c.facts, false}, {"the chain of the household", c.chain, false}, {"the public log", c.log, true},
-		{"the epochs", c.addEpochs, false}, {"the keys", c.addKeys, false}, {"the footage", c.footage, false},
+		{"the epochs", c.addEpochs, false}, {"the keys", c.addKeys, false}, {"the footage", c.footage, true},
+		{"the time", c.bounds, true},
 	} {
 		if err := step.do(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -102,6 +101,9 @@ type evidenceCheck struct {
 	opener     *seal.Opener
 	epochs     map[latchkey.EpochID]*epoch
 	keys       []seal.Revealed
+	policy     *ledger.Policy // nil: none that holds
+	proofs     map[uint64]provenStatement
+	parts      []*reader // picture and sound, read to the end
 	report     EvidenceReport
 }
 
@@ -171,7 +173,7 @@ func (c *evidenceCheck) log(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.report.Log = policy.Origin()
+	c.report.Log, c.policy, c.proofs = policy.Origin(), policy, map[uint64]provenStatement{}
 	return c.file.each(evProofs, func(name string, b []byte) error {
 		seq, err := strconv.ParseUint(name, 10, 64)
 		if err != nil || seq >= uint64(len(c.past.notes)) {
@@ -201,6 +203,7 @@ func (c *evidenceCheck) proof(policy *ledger.Policy, seq uint64, raw []byte) err
 	if err != nil {
 		return err
 	}
+	c.proofs[seq] = provenStatement{what: st, entry: proof.Index, witnessed: checkpoint.Witnessed}
 	if hub, ok := st.(chain.AddHub); ok {
 		c.report.Logged = append(c.report.Logged, LoggedHub{chain.KidOf(hub.Ed), proof.Index, checkpoint.Witnessed})
 	}
@@ -257,8 +260,6 @@ func (c *evidenceCheck) addEpochs(context.Context) error {
 }
 
 // ranges are what the keys may be of: the tracks and seconds of the file.
-func (c *evidenceCheck) ranges() []chain.TrackRange { return c.said.ranges() }
-
 func (f facts) ranges() []chain.TrackRange {
 	out := []chain.TrackRange{{Track: f.Video, From: f.From, Until: f.Until}}
 	if f.Audio != (latchkey.TrackID{}) {
@@ -273,7 +274,7 @@ func (c *evidenceCheck) addKeys(context.Context) error {
 		return err
 	}
 	defer clear(plain)
-	c.keys, err = c.opener.AddRevealed(plain, c.ranges())
+	c.keys, err = c.opener.AddRevealed(plain, c.said.ranges())
 	return err
 }
 
@@ -292,7 +293,8 @@ func (c *evidenceCheck) footage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.report.Gaps = c.gaps(m.video)
+	c.parts = m.each()
+	c.report.Gaps = gapsOfParts(c.report.Span, m.video, c.deleted)
 	for _, g := range c.report.Gaps {
 		if g.Alarm {
 			c.report.Problems = append(c.report.Problems, fmt.Sprintf("the footage: parts that the hub sealed are missing from %s to %s", g.From.Format(time.RFC3339), g.To.Format(time.RFC3339)))
@@ -339,166 +341,8 @@ func (c *evidenceCheck) sameMovie(made *os.File) error {
 	}
 }
 
-// gaps are the times without a picture. Missing parts are an alarm, unless the
-// household ordered or allowed their deletion (claim C29).
-func (c *evidenceCheck) gaps(video *reader) []Gap {
-	var out []Gap
-	missing := append(holesBetween(video.got), cutTails(video.got, video.track)...)
-	for _, h := range missing {
-		g := Gap{Span: h, Why: whyMissing, Alarm: true}
-		if c.deleted(h) {
-			g.Why, g.Alarm = whyDeleted, false
-		}
-		out = append(out, g)
-	}
-	rest := without([]Span{c.report.Span}, missing...)
-	for _, st := range video.got {
-		rest = without(rest, Span{st.from().Add(-grid), st.until().Add(grid)})
-	}
-	for _, r := range rest {
-		out = append(out, Gap{Span: r, Why: whyNothingHere})
-	}
-	slices.SortFunc(out, func(a, b Gap) int { return a.From.Compare(b.From) })
-	return joinGaps(out)
-}
-
 // deleted reports whether the household's own statements say that all of this
 // time may be gone (claim C29).
 func (c *evidenceCheck) deleted(s Span) bool {
 	return len(without([]Span{s}, deletedSpans(c.past.states, c.said.Video, time.Now())...)) == 0
-}
-
-// cutTails are ends of epochs that the next epoch's note knows of and that are
-// not there.
-func cutTails(list []stretch, track latchkey.TrackID) []Span {
-	var out []Span
-	for i := 1; i < len(list); i++ {
-		a, b := list[i-1], list[i]
-		if last, ok := b.epoch.lastOf(track); a.epoch != b.epoch && ok && last.Epoch == a.epoch.note.Epoch && last.Seq > a.last {
-			out = append(out, Span{a.until(), b.from()})
-		}
-	}
-	return out
-}
-
-// movie makes one mp4 of the parts of evidence: who writes a file and who checks
-// it make it in the same way.
-type movie struct {
-	source *evidenceFile
-	said   facts
-	opener *seal.Opener
-	epochs map[latchkey.EpochID]*epoch
-	signed bool // every part's own signature is looked at
-
-	video, audio *reader
-}
-
-func (m *movie) make(ctx context.Context, w io.WriteSeeker) (pack.Exported, error) {
-	span := Span{time.Unix(m.said.From, 0), time.Unix(m.said.Until, 0)}
-	m.video = m.reader(m.said.Video, evVideo)
-	var sound iter.Seq2[pack.Piece, error]
-	if m.said.Audio != (latchkey.TrackID{}) {
-		m.audio = m.reader(m.said.Audio, evAudio)
-		sound = m.audio.pieces(ctx, span, nil)
-	}
-	return pack.Export(w, m.video.pieces(ctx, span, nil), sound, span.From, span.To)
-}
-
-func (m *movie) each() []*reader {
-	return slices.DeleteFunc([]*reader{m.video, m.audio}, func(r *reader) bool { return r == nil })
-}
-
-func (m *movie) parts() (n int) {
-	for _, r := range m.each() {
-		n += r.parts
-	}
-	return n
-}
-
-func (m *movie) bytes() (n int64) {
-	for _, r := range m.each() {
-		n += r.bytes
-	}
-	return n
-}
-
-func (m *movie) stretches(track latchkey.TrackID) []stretch {
-	for _, r := range m.each() {
-		if r.track == track {
-			return r.got
-		}
-	}
-	return nil
-}
-
-// reader reads the parts of one file in it, as if a server handed them out.
-func (m *movie) reader(track latchkey.TrackID, name string) *reader {
-	at := int64(0)
-	return newReader(source{
-		opener: m.opener,
-		fetch: func(context.Context, query) ([]part.Part, *place, error) {
-			parts, n, err := m.parse(name, at)
-			if err != nil || len(parts) == 0 {
-				return nil, nil, err
-			}
-			at += n
-			for _, p := range parts {
-				if err := m.fits(track, p); err != nil {
-					return nil, nil, err
-				}
-			}
-			if at == m.source.at[name].Size() {
-				return parts, nil, nil
-			}
-			return parts, &place{epoch: parts[len(parts)-1].Header.Epoch, seq: parts[len(parts)-1].Header.Seq + 1}, nil
-		},
-		epoch: func(_ context.Context, id latchkey.EpochID) (*epoch, error) {
-			if e := m.epochs[id]; e != nil {
-				return e, nil
-			}
-			return nil, fmt.Errorf("%w: a part of epoch %v, whose note is not there", latchkey.ErrVerify, id)
-		},
-	}, track)
-}
-
-// parse reads the next parts from at on, and how many bytes they are.
-func (m *movie) parse(name string, at int64) ([]part.Part, int64, error) {
-	s, ok := m.source.at[name]
-	if !ok || s.Size() == 0 {
-		return nil, 0, fmt.Errorf("%s: %w", name, latchkey.ErrNotFound)
-	}
-	buf := make([]byte, min(s.Size()-at, footageMax))
-	if _, err := io.ReadFull(io.NewSectionReader(s, at, int64(len(buf))), buf); err != nil {
-		return nil, 0, err
-	}
-	var parts []part.Part
-	var n int64
-	for int(n) < len(buf) && n < footageChunk {
-		p, _, err := part.Next(buf[n:])
-		if errors.Is(err, io.ErrUnexpectedEOF) && len(parts) > 0 && at+int64(len(buf)) < s.Size() {
-			break
-		}
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s: %w: no part at byte %d", name, latchkey.ErrVerify, at+n)
-		}
-		parts, n = append(parts, p), n+int64(len(p.Raw))
-	}
-	return parts, n, nil
-}
-
-// fits: the part is of this track, of a second of the file, and its own signature
-// holds.
-func (m *movie) fits(track latchkey.TrackID, p part.Part) error {
-	e := m.epochs[p.Header.Epoch]
-	if e == nil {
-		return fmt.Errorf("%w: a part of epoch %v, whose note is not there", latchkey.ErrVerify, p.Header.Epoch)
-	}
-	at := e.note.Start + int64(p.Header.Slot)
-	if p.Header.Track != track || at < m.said.From || at >= m.said.Until {
-		return fmt.Errorf("%w: part %v is of another track, or of a second that the file is not of", latchkey.ErrVerify, p.Header)
-	}
-	if m.signed {
-		return p.VerifySig(e.note.Signer)
-	}
-	return nil
 }

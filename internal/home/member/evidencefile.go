@@ -25,6 +25,7 @@ const (
 	evProofs   = "proofs/" // six digits: tlog-proofs of statements
 	evEpochs   = "epochs/" // 32 hex digits
 	evHeads    = "heads/"  // 32 hex digits
+	evSets     = "sets/"   // 32 hex digits: of an epoch
 	evKeys     = "keys"
 	evVideo    = "parts/video"
 	evAudio    = "parts/audio"
@@ -42,11 +43,11 @@ The file "keys" holds the keys of exactly this footage in clear: whoever has thi
 that it is genuine. It does not prove that what stood before the camera was real.
 `
 
-var evidenceName = regexp.MustCompile(`^(?:README\.txt|evidence|policy|(?:chain|proofs)/[0-9]{6}|(?:epochs|heads)/[0-9a-f]{32}|keys|parts/(?:video|audio)|video\.mp4|manifest)$`)
+var evidenceName = regexp.MustCompile(`^(?:README\.txt|evidence|policy|(?:chain|proofs)/[0-9]{6}|(?:epochs|heads|sets)/[0-9a-f]{32}|keys|parts/(?:video|audio)|video\.mp4|manifest)$`)
 
 // evidenceRank orders the files by what they are.
 func evidenceRank(name string) int {
-	for i, prefix := range []string{evReadme, evFacts, evPolicy, evChain, evProofs, evEpochs, evHeads, evKeys, evVideo, evAudio, evMovie, evManifest} {
+	for i, prefix := range []string{evReadme, evFacts, evPolicy, evChain, evProofs, evEpochs, evHeads, evSets, evKeys, evVideo, evAudio, evMovie, evManifest} {
 		if name == prefix || strings.HasSuffix(prefix, "/") && strings.HasPrefix(name, prefix) {
 			return i
 		}

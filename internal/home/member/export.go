@@ -29,6 +29,9 @@ type ExportReport struct {
 	VideoFrames int
 	AudioParts  int
 	Gaps        []Gap
+	// Early: of evidence, that made again later it would have a bound of its time
+	// from above: its epochs have not all ended and been anchored yet.
+	Early bool
 }
 
 // Export writes one plain mp4 of the span: the camera's own samples, every one

@@ -34,6 +34,7 @@ type GrantInfo struct {
 	Mine     bool   // given by this member
 	Cameras  []string
 	Sound    bool
+	Standing bool      // what of the span is still to come is sealed to him as it is recorded
 	Span     Span      // of footage
 	Given    time.Time // when the statement was signed
 	Until    time.Time // end of service; zero: none
@@ -79,7 +80,7 @@ func (c *Client) Grants(ctx context.Context) ([]GrantInfo, error) {
 		case p.Handed:
 		case i < 0:
 			info := c.describe(state, cams, p.Grant.Grant, chain.Grant{
-				By: c.kid(), To: p.Grant.To, Kind: p.Grant.Kind, Tracks: p.Grant.Tracks, Until: p.Grant.Until,
+				By: c.kid(), To: p.Grant.To, Kind: p.Grant.Kind, Tracks: p.Grant.Tracks, Until: p.Grant.Until, Standing: p.Grant.Standing,
 			})
 			info.State, info.Purpose, info.Given = GrantWaiting, p.Grant.Purpose, time.Unix(p.Made, 0).UTC()
 			out = append(out, info)
@@ -108,7 +109,7 @@ func (c *Client) grantInfo(ctx context.Context, id latchkey.GrantID) (GrantInfo,
 // describe puts a grant into names.
 func (c *Client) describe(state chain.State, cams []Camera, id latchkey.GrantID, g chain.Grant) GrantInfo {
 	info := GrantInfo{
-		ID: id, Kind: g.Kind, State: GrantActive, Span: linesSpan(g.Tracks), Seq: g.Seq,
+		ID: id, Kind: g.Kind, State: GrantActive, Span: linesSpan(g.Tracks), Standing: g.Standing, Seq: g.Seq,
 		By: c.personName(g.By, state.Members[g.By]), Mine: g.By == c.kid(),
 	}
 	if party, ok := state.HolderOf(g.To); ok && g.Kind == chain.GrantMember {

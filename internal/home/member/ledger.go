@@ -28,6 +28,7 @@ type LedgerReport struct {
 	Statements  []LoggedStatement
 	Complete    time.Time // nothing up to then is missing or was kept back; zero: no proof yet
 	CompleteSeq uint64    // the newest statement then
+	Proof       []byte    // the file that proves it (docs/spec/log.md, "Completeness"); nil: none yet
 }
 
 // LoggedStatement is one statement of the household, and where it stands in the
@@ -162,7 +163,7 @@ func (l *ledgerCheck) look(ctx context.Context) (LedgerReport, error) {
 		return r, err
 	}
 	if done != nil {
-		r.Complete, r.CompleteSeq = done.At, done.Seq
+		r.Complete, r.CompleteSeq, r.Proof = done.At, done.Seq, l.pinned.Proof()
 	}
 	return r, nil
 }

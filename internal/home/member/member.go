@@ -72,6 +72,9 @@ type Camera struct {
 	Status string // recording, waiting, connecting, offline, refused, off, error; unknown before the first record
 	Error  string // plain sentence from the hub, may be empty
 	Tracks []Track
+	// Granted are the stretches of it that this member sees by standing grants,
+	// where nothing of it is his by right; then there is nothing else of it.
+	Granted []Span
 	// Seen is the capture time of the state record these values come from;
 	// zero when there is none.
 	Seen time.Time

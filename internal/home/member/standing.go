@@ -1,63 +1,94 @@
 package member
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"latchkey.dev/latchkey"
 	"latchkey.dev/latchkey/chain"
 )
 
-// purposeStanding is what a standing grant is for, where nothing else is said.
-const purposeStanding = "shared"
-
-// Standing says what of the future somebody is to see.
-type Standing struct {
-	To     latchkey.Kid // the member's Ed25519 key
-	Tracks []latchkey.TrackID
-	Span   Span      // of the footage: whole seconds
-	Until  time.Time // when the operator stops serving it; zero: never
+// standingTo are the stretches of a track that standing grants which are served
+// at now give a member, joined and in order.
+func standingTo(state chain.State, m chain.Member, track latchkey.TrackID, now time.Time) []Span {
+	var out []Span
+	for _, id := range state.GrantsTo(m) {
+		g := state.Grants[id]
+		if !g.Standing || now.Unix() >= g.Until {
+			continue
+		}
+		for _, l := range g.Tracks {
+			if l.Track == track {
+				out = append(out, Span{time.Unix(l.From, 0).UTC(), time.Unix(l.Until, 0).UTC()})
+			}
+		}
+	}
+	return joinSpans(out)
 }
 
-// GrantStanding gives a member stretches of what is still to be recorded: from
-// the statement on, hubs seal every epoch that the span reaches into to him. It
-// carries no capsule, so nothing waits for the log here; hubs do. Revoke ends
-// it, at the latest with the epoch that runs.
-//
-// Somebody who is no member is latchkey.ErrNotFound; a span that is over, or no
-// track, is latchkey.ErrInvalid.
-func (c *Client) GrantStanding(ctx context.Context, s Standing) (latchkey.GrantID, error) {
-	id := latchkey.GrantID(newSalt())
-	switch {
-	case len(s.Tracks) == 0:
-		return id, fmt.Errorf("member: standing grant: %w: it names no track", latchkey.ErrInvalid)
-	case !s.Span.To.After(s.Span.From) || !s.Span.To.After(time.Now()):
-		return id, fmt.Errorf("member: standing grant: %w: its time is over", latchkey.ErrInvalid)
+// joinSpans sorts spans and joins those that touch.
+func joinSpans(list []Span) []Span {
+	slices.SortFunc(list, func(a, b Span) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	var out []Span
+	for _, s := range list {
+		if n := len(out); n > 0 && !s.From.After(out[n-1].To) {
+			out[n-1].To = later(out[n-1].To, s.To)
+			continue
+		}
+		out = append(out, s)
 	}
-	until := int64(forever)
-	if !s.Until.IsZero() {
-		until = s.Until.Unix()
+	return out
+}
+
+// visible fills in the tracks of a camera that are there for a member: those of
+// his rights, and those that standing grants give him stretches of.
+func (cam *Camera) visible(declared []chain.TrackDecl, state chain.State, m chain.Member, now time.Time) {
+	right := false
+	for _, kind := range kindOrder {
+		for _, t := range declared {
+			if t.Kind != kind {
+				continue
+			}
+			granted := standingTo(state, m, t.ID, now)
+			if m.MaySee(t.ID) {
+				right = true
+			} else if len(granted) == 0 {
+				continue
+			}
+			cam.Granted = append(cam.Granted, granted...)
+			cam.Tracks = append(cam.Tracks, Track{ID: t.ID, Kind: t.Kind})
+		}
 	}
-	_, err := c.append(ctx, "standing grant", func(h chain.Head, state chain.State) (chain.Statement, error) {
-		if _, given := state.Grants[id]; given {
-			return nil, errGone
-		}
-		to, ok := state.Members[s.To]
-		if !ok {
-			return nil, fmt.Errorf("%w: no member %v", latchkey.ErrNotFound, s.To)
-		}
-		g := chain.AddGrant{
-			Head: h, Grant: id, To: chain.KidOf(to.X), Kind: chain.GrantMember, Purpose: purposeStanding, Until: until, Standing: true,
-		}
-		for _, t := range s.Tracks {
-			g.Tracks = append(g.Tracks, chain.TrackRange{Track: t, From: s.Span.From.Unix(), Until: s.Span.To.Unix()})
-		}
-		return g, nil
-	})
-	if errors.Is(err, errGone) {
-		err = nil // an answer was lost: it stands already
+	if cam.Granted = joinSpans(cam.Granted); right {
+		cam.Granted = nil
 	}
-	return id, err
+}
+
+// granted fills in what the hub last said of a camera within the stretches that
+// were given: near the end of the newest that has begun, else from its beginning.
+func (c *Client) granted(ctx context.Context, cam *Camera) error {
+	now := time.Now()
+	for _, s := range slices.Backward(cam.Granted) {
+		if s.From.After(now) {
+			continue
+		}
+		end := s.To
+		if end.After(now) {
+			end = now
+		}
+		for _, from := range []time.Time{end.Add(-2*recordEvery - edge), s.From} {
+			m, err := c.readMeta(ctx, *cam, Span{later(from, s.From), end}, nil)
+			if err != nil && !errors.Is(err, latchkey.ErrNotFound) { // the hub had not begun with it
+				return err
+			}
+			if m.state.Type != "" {
+				cam.take(m.state)
+				return nil
+			}
+		}
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ import (
 	"latchkey.dev/latchkey/part"
 )
 
-// Shared is what somebody without an account has opened with a link: verified
+// Shared is what somebody without an account, or a person with a card, has opened with a link: verified
 // down to the notes of the epochs. Close it.
 type Shared struct {
 	From, Camera, Note string // the words of who made the link; proven is only that it was he
@@ -31,6 +31,7 @@ type Shared struct {
 	Span               Span   // of footage, of the picture
 	Until              time.Time
 	Sound              bool
+	Own                bool      // it is to a person, with his own keys
 	Log                string    // origin of the public log
 	Witnesses          int       // that its policy names
 	Logged             time.Time // by then the grant stood in the log; zero without witnesses
@@ -56,8 +57,19 @@ func ParseLinkURL(link string) (origin, fragment string, err error) {
 
 // OpenLink opens a link in the order of spec/keys, "Links": it needs no account,
 // pins nothing, and trusts the server with nothing. What does not hold is named,
-// and is latchkey.ErrVerify; a link that has ended is latchkey.ErrNotFound.
+// and is latchkey.ErrVerify; a link that has ended is latchkey.ErrNotFound, one
+// to a person is latchkey.ErrRefused: OpenOwnLink opens it.
 func OpenLink(ctx context.Context, client *http.Client, link string) (*Shared, error) {
+	return openLink(ctx, client, link, nil)
+}
+
+// OpenOwnLink opens a link, also one to this member as a person, with his own
+// keys. The server of the link may be another than his.
+func (c *Client) OpenOwnLink(ctx context.Context, client *http.Client, link string) (*Shared, error) {
+	return openLink(ctx, client, link, c.sealing())
+}
+
+func openLink(ctx context.Context, client *http.Client, link string, own []*keys.Sealing) (*Shared, error) {
 	origin, fragment, err := ParseLinkURL(link)
 	if err != nil {
 		return nil, err
@@ -67,6 +79,11 @@ func OpenLink(ctx context.Context, client *http.Client, link string) (*Shared, e
 		return nil, fmt.Errorf("member: open link: %w", err)
 	}
 	defer secret.Erase()
+	if !secret.ToPerson() {
+		own = []*keys.Sealing{secret.Sealing()}
+	} else if len(own) == 0 {
+		return nil, fmt.Errorf("member: open link: %w: it is to one person, whose keys are not on this machine", latchkey.ErrRefused)
+	}
 	a, err := newAPI(origin, client)
 	if err != nil {
 		return nil, err
@@ -76,11 +93,12 @@ func OpenLink(ctx context.Context, client *http.Client, link string) (*Shared, e
 	if err != nil {
 		return nil, err
 	}
-	o := &linkOpening{api: a, secret: secret, res: res}
+	o := &linkOpening{api: a, secret: secret, own: own, res: res}
 	s, err := o.open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("member: open link: %w", err)
 	}
+	s.Own = secret.ToPerson()
 	s.base, s.get = origin+"/v1/links/"+kid.String(), a.plainGet
 	return s, nil
 }
@@ -89,6 +107,7 @@ func OpenLink(ctx context.Context, client *http.Client, link string) (*Shared, e
 type linkOpening struct {
 	api    *api
 	secret *keys.Link
+	own    []*keys.Sealing // of which the grant is to one
 	res    *latchkeyv1.OpenLinkResponse
 
 	note   chain.Note
@@ -108,7 +127,7 @@ func (o *linkOpening) open(ctx context.Context) (*Shared, error) {
 		{"the proof that the grant stands in the public log", o.checkProof}, {"the keys", o.openCapsule}, {"an epoch", o.addEpochs},
 	} {
 		if err := step.do(ctx, s); err != nil {
-			if !errors.Is(err, latchkey.ErrUnavailable) && !errors.Is(err, latchkey.ErrNotFound) && !errors.Is(err, latchkey.ErrVerify) && ctx.Err() == nil {
+			if !errors.Is(err, latchkey.ErrUnavailable) && !errors.Is(err, latchkey.ErrNotFound) && !errors.Is(err, latchkey.ErrRefused) && !errors.Is(err, latchkey.ErrVerify) && ctx.Err() == nil {
 				err = fmt.Errorf("%w: %w", latchkey.ErrVerify, err)
 			}
 			s.Close()
@@ -158,10 +177,16 @@ func (o *linkOpening) checkGrant(_ context.Context, s *Shared) error {
 		return err
 	}
 	g, ok := st.(chain.AddGrant)
-	box := o.secret.Sealing()
+	kind := chain.GrantLink
+	if o.secret.ToPerson() {
+		kind = chain.GrantContact
+	}
+	to := func(s *keys.Sealing) bool { return s.Kid() == g.To && string(s.Public()) == string(g.Key) }
 	switch {
-	case !ok || g.Kind != chain.GrantLink || g.To != box.Kid() || string(g.Key) != string(box.Public()):
+	case !ok || g.Kind != kind || kind == chain.GrantLink && !slices.ContainsFunc(o.own, to):
 		return fmt.Errorf("%w: it is not to this link", latchkey.ErrVerify)
+	case !slices.ContainsFunc(o.own, to):
+		return fmt.Errorf("%w: it is to somebody else's key", latchkey.ErrRefused)
 	case g.Standing || g.Capsule == (latchkey.Hash{}) || g.Release != (latchkey.Kid{}):
 		return fmt.Errorf("%w: it is of a kind that links do not have", latchkey.ErrVerify)
 	case time.Now().Unix() >= g.Until:
@@ -189,7 +214,7 @@ func (o *linkOpening) openCapsule(_ context.Context, s *Shared) error {
 	g := o.grant
 	s.opener = seal.NewOpener(g.Household)
 	_, err := s.opener.AddGrant(g.Grant, chain.Grant{To: g.To, Kind: g.Kind, Tracks: g.Tracks, Until: g.Until, Capsule: g.Capsule},
-		o.res.Capsule, []*keys.Sealing{o.secret.Sealing()})
+		o.res.Capsule, o.own)
 	return err
 }
 
@@ -257,7 +282,7 @@ func (s *Shared) Export(ctx context.Context, w io.WriteSeeker, progress func(sec
 	if err != nil {
 		return ExportReport{}, fmt.Errorf("member: open link: %w", err)
 	}
-	report := ExportReport{Span: Span{done.From, done.To}, Parts: video.parts, Bytes: video.bytes, VideoFrames: done.VideoSamples, Gaps: s.gaps(video)}
+	report := ExportReport{Span: Span{done.From, done.To}, Parts: video.parts, Bytes: video.bytes, VideoFrames: done.VideoSamples, Gaps: gapsOfParts(s.Span, video, nil)}
 	if audio != nil {
 		report.Parts, report.Bytes, report.AudioParts = report.Parts+audio.parts, report.Bytes+audio.bytes, audio.parts
 	}
@@ -326,29 +351,6 @@ func (s *Shared) newReader(track latchkey.TrackID) *reader {
 		},
 	}, track)
 }
-
-// gaps are the times of the span for which there is no footage: an alarm where
-// parts that the hub sealed are not handed out. Why there is none else, a
-// stranger cannot know.
-func (s *Shared) gaps(video *reader) []Gap {
-	var out []Gap
-	missing := holesBetween(video.got)
-	for _, h := range missing {
-		out = append(out, Gap{Span: h, Why: whyMissing, Alarm: true})
-	}
-	rest := without([]Span{s.Span}, missing...)
-	for _, st := range video.got {
-		rest = without(rest, Span{st.from().Add(-grid), st.until().Add(grid)})
-	}
-	for _, r := range rest {
-		out = append(out, Gap{Span: r, Why: whyNothingHere})
-	}
-	slices.SortFunc(out, func(a, b Gap) int { return a.From.Compare(b.From) })
-	return joinGaps(out)
-}
-
-// whyNothingHere is a time of a link without footage.
-const whyNothingHere = "no-footage"
 
 // plainGet sends one GET without a session.
 func (a *api) plainGet(ctx context.Context, target string) (*http.Response, error) {

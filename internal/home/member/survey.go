@@ -261,7 +261,7 @@ func (s *survey) gaps(m meta) []Gap {
 	}
 	for _, rest := range s.explain(s.notShared(open, &out), m.gaps, explainsSilence, &out) {
 		if rest.To.Sub(rest.From) > grid {
-			out = append(out, s.reason(Gap{Span: rest, Why: whyUnexplained, Alarm: true}, m.state))
+			out = append(out, s.reason(Gap{Span: rest, Why: whyUnexplained, Alarm: !s.cutShort(rest)}, m.state))
 		}
 	}
 	slices.SortFunc(out, func(a, b Gap) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
@@ -290,6 +290,14 @@ func (s *survey) notShared(open []Span, out *[]Gap) []Span {
 		open = without(open, p.Span)
 	}
 	return open
+}
+
+// cutShort reports whether a silence ends where what this member sees ends, and
+// is so short that the hub's word about it may have come after that.
+func (s *survey) cutShort(silence Span) bool {
+	return silence.To.Sub(silence.From) <= recordEvery+edge && slices.ContainsFunc(s.private, func(p Gap) bool {
+		return p.From.Sub(silence.To).Abs() <= grid
+	})
 }
 
 // explain takes out of open what the hub's records of a fitting kind cover, adds

@@ -7,6 +7,7 @@
 package publiclog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -215,6 +216,10 @@ func (l *Log) before() (c ledger.Checkpoint, there bool, err error) {
 	c, err = ledger.ParseCheckpoint(text + "\n")
 	return c, err == nil, err
 }
+
+// Proof is the newest proof of completeness that was taken, as a file; nil while
+// there is none.
+func (l *Log) Proof() []byte { return bytes.Clone(l.pinned().Proof) }
 
 // Proven checks the newest proof that was taken before against the chain; nil
 // while there is none.

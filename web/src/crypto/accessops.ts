@@ -5,6 +5,7 @@ import { accessNews, accessRows } from './access';
 import { fromUtf8, hex } from './bytes';
 import type { LogBook } from './logbook';
 import type { Member } from './member';
+import { checkPage } from './pagecheck';
 
 /** What the operations work with, once a household is open. */
 export interface AccessRooms {
@@ -38,6 +39,7 @@ export function accessOps(rooms: AccessRooms): AccessHandlers {
       const seen = (await member.place.store.load())?.accessSeen ?? -1;
       return accessNews(await rows(), seen, Date.now());
     },
+    checkPage: () => checkPage({ released: () => log.released(), manifest: () => member.api.logFile('release/web/manifest'), file: (path) => member.api.pageFile(path) }),
     seenAccess: async ({ seq }) => {
       await member.keep((a) => ({ ...a, accessSeen: Math.max(seq, a.accessSeen ?? -1) }));
       return undefined;

@@ -13,8 +13,8 @@ import {
   PairingService,
   PasskeyService,
 } from '../api/latchkey/v1/latchkey_pb';
-import { ContactService } from '../api/latchkey/v1/contact_pb';
-import { LinkService } from '../api/latchkey/v1/link_pb';
+import type { ContactService } from '../api/latchkey/v1/contact_pb';
+import type { LinkService } from '../api/latchkey/v1/link_pb';
 import type { AppErrorKind } from '../owner/types';
 import type { Bytes } from './bytes';
 import { Failure } from './failure';
@@ -39,6 +39,8 @@ export interface Api {
   parts(track: string, query: FootageQuery, signal: AbortSignal): Promise<FootageReply>;
   /** GET /log/{path}: a file of the public log, or its policy. */
   logFile(path: string): Promise<Bytes>;
+  /** GET /{path}: a file of the page, as this browser keeps or gets it; null: there is none. */
+  pageFile(path: string): Promise<Bytes | null>;
 }
 
 /** Either `from`, or `epoch` and `seq` (design 0001, Footage). */
@@ -104,6 +106,25 @@ function failing(inner: Transport): Transport {
   };
 }
 
+/** A client whose description is loaded at its first call: most visits make none. Unary calls only. */
+function later<T extends object>(load: () => Promise<T>): T {
+  let client: Promise<T> | null = null;
+  const loaded = (): Promise<T> => (client ??= load().catch((err: unknown) => {
+    client = null;
+    throw new Failure('network', 'api: a part of this program could not be loaded', { cause: err });
+  }));
+  return new Proxy({} as T, {
+    get: (_, name) => {
+      if (name === 'then') return undefined; // it is no promise
+      return async (...args: unknown[]): Promise<unknown> => {
+        const call: unknown = Reflect.get(await loaded(), name);
+        if (typeof call !== 'function') throw new Failure('internal', 'api: no such call');
+        return (call as (...a: unknown[]) => unknown)(...args);
+      };
+    },
+  });
+}
+
 /** The API of the server that served this page. */
 export function connectApi(origin: string): Api {
   const api: Pick<Api, 'signIn' | 'ended'> = { signIn: () => Promise.reject(new Failure('refused', 'api: not signed in')), ended: () => undefined };
@@ -157,10 +178,11 @@ export function connectApi(origin: string): Api {
     passkey: createClient(PasskeyService, transport),
     hub: createClient(HubService, transport),
     footage: createClient(FootageService, transport),
-    contact: createClient(ContactService, transport),
-    link: createClient(LinkService, transport),
+    contact: later(async () => createClient((await import('../api/latchkey/v1/contact_pb')).ContactService, transport)),
+    link: later(async () => createClient((await import('../api/latchkey/v1/link_pb')).LinkService, transport)),
     parts,
     logFile: (path: string) => logFile(`${origin}/log/${path}`),
+    pageFile: (path: string) => pageFile(`${origin}/${path === 'index.html' ? '' : path}`),
   });
 }
 
@@ -174,6 +196,14 @@ export async function logFile(url: string): Promise<Bytes> {
   const bytes = new Uint8Array(await res.arrayBuffer().catch(lostFetch));
   if (bytes.length > maxLogFile) throw new Failure('verify', 'api: log: a file that is too long');
   return bytes;
+}
+
+/** From the browser's own copy, where it has one: that is what runs. */
+async function pageFile(url: string): Promise<Bytes | null> {
+  const res = await fetch(url, { credentials: 'omit' }).catch(lostFetch);
+  if (res.status === 404) return null;
+  if (!res.ok) throw new Failure(statusKind(res.status), `api: page: status ${res.status}`);
+  return new Uint8Array(await res.arrayBuffer().catch(lostFetch));
 }
 
 export function footageParams(q: FootageQuery): URLSearchParams {

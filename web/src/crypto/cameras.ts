@@ -2,7 +2,7 @@
  * What the hubs say about their cameras now: the newest state of each meta
  * track, kept fresh by watching it live.
  */
-import type { Camera, CameraId, HomeChange, Kid, TrackId, TrackInfo, TrackKind } from '../owner/types';
+import type { Camera, CameraId, HomeChange, Kid, TimeRange, TrackId, TrackInfo, TrackKind } from '../owner/types';
 import { type Bytes, equal, hex } from './bytes';
 import type { CameraDecl, ChainState } from './chain';
 import type { EpochBook } from './epochs';
@@ -31,13 +31,15 @@ export class CameraBook {
   readonly #footage: Footage;
   readonly #live: LiveSocket;
   readonly #trust: TrustBook;
+  readonly #granted: (c: CameraDecl) => readonly TimeRange[];
   readonly #changed: (what: HomeChange) => void;
 
-  constructor(a: { epochs: EpochBook; footage: Footage; live: LiveSocket; trust: TrustBook; changed: (what: HomeChange) => void }) {
+  constructor(a: { epochs: EpochBook; footage: Footage; live: LiveSocket; trust: TrustBook; granted: (c: CameraDecl) => readonly TimeRange[]; changed: (what: HomeChange) => void }) {
     this.#epochs = a.epochs;
     this.#footage = a.footage;
     this.#live = a.live;
     this.#trust = a.trust;
+    this.#granted = a.granted;
     this.#changed = a.changed;
   }
 
@@ -71,6 +73,7 @@ export class CameraBook {
       tracks: tracksOf(decl, known?.state ?? null),
       lastSeen: known?.state.at ?? null,
       hub: (known?.hub ?? null) as Kid | null,
+      granted: this.#granted(decl),
     };
   }
 
@@ -125,7 +128,7 @@ export class CameraBook {
         idle: () => undefined,
         connected: () => undefined,
       });
-      watched = { stop, first: this.#lookBack(id, meta.track).catch(() => undefined) };
+      watched = { stop, first: this.#lookBack(id, meta.track, this.#granted(decl)).catch(() => undefined) };
       this.#watched.set(id, watched);
     }
     return watched.first;
@@ -144,10 +147,11 @@ export class CameraBook {
     }
   }
 
-  /** The newest state on record: perhaps from long ago, when its hub went away. */
-  async #lookBack(id: string, track: Bytes): Promise<void> {
+  /** The newest state on record: perhaps from long ago, when its hub went away; of what was given at the end of it. */
+  async #lookBack(id: string, track: Bytes, granted: readonly TimeRange[]): Promise<void> {
     const signal = new AbortController().signal;
-    let from = Date.now() - lookBackMs;
+    const begun = granted.filter((r) => r.from < Date.now());
+    let from = Math.min(Date.now(), begun.at(-1)?.to ?? Infinity) - lookBackMs;
     for (let i = 0; i < maxLooks; i++) {
       let first: number | null = null;
       for await (const read of this.#footage.read(hex(track), { from }, bulkPace, signal)) {

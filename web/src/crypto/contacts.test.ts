@@ -20,6 +20,7 @@ import { storeFirst } from './join';
 import type { Member } from './member';
 import { parseNote, verifyNote } from './note';
 import { enrolled, newDevice, nowSeconds, signInByKey } from './signin';
+import { provenAll } from './testproof';
 import { TestServer } from './testserver';
 import { keysOf, type Vault, vaultVersion } from './vault';
 
@@ -182,7 +183,7 @@ let ben: Someone;
 let carl: Someone;
 let eve: Someone;
 
-const withContacts = (member: Member): Someone => ({ member, contacts: new Contacts({ member, nameOf: (kid) => kid.slice(0, 4), changed: () => undefined }) });
+const withContacts = (member: Member): Someone => ({ member: provenAll(member), contacts: new Contacts({ member, nameOf: (kid) => kid.slice(0, 4), changed: () => undefined }) });
 
 /** Lets somebody in by a statement of dora's. */
 async function join(): Promise<Someone> {

@@ -6,6 +6,7 @@
 import type { Claim as ShownClaim, Kid, PersonRef, TrustedContacts } from '../owner/types';
 import { ClaimState, type ClaimInfo } from '../api/latchkey/v1/contact_pb';
 import { MailSlot } from '../api/latchkey/v1/latchkey_pb';
+import { keysSince, notProven } from './addlate';
 import { type Bytes, equal, hex, own, unhex, utf8 } from './bytes';
 import { random } from './cipher';
 import type { Code } from './code';
@@ -104,6 +105,9 @@ export class Contacts {
     const others = kids.map((kid) => members.get(hex(kid)));
     const distinct = new Set(kids.map(hex)).size === shareCount && kids.length === shareCount;
     if (!distinct || others.some((m) => m === undefined || equal(m.kid, this.#me))) throw new Failure('refused', 'contacts: want three other members');
+    const { chain, cover } = this.#member;
+    const late = others.find((m) => m !== undefined && keysSince(chain, m) > cover.upTo);
+    if (late !== undefined) throw notProven(`the keys of ${this.#nameOf(hex(late.kid)) || 'one of them'}`);
     const set = random(16);
     const secret = random(32);
     const wrap = await this.#member.safe.wrap((vk) => sealContactWrap(secret, set, vk));

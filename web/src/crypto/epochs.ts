@@ -3,8 +3,8 @@
  * once; many readers that need it at the same moment share the work.
  */
 import { type Bytes, equal, hex, own, unhex } from './bytes';
-import { type EpochBundle, openEpoch, type OpenEpoch, parseEpochNote } from './epoch';
-import { isKind, refuse } from './failure';
+import { type EpochBundle, type EpochNote, openEpoch, type OpenEpoch, parseEpochNote } from './epoch';
+import { Failure, isKind, refuse } from './failure';
 import { GrantBook } from './granted';
 import type { Member } from './member';
 import { parseNote } from './note';
@@ -15,6 +15,14 @@ const capacity = 256;
 
 /** How many epochs one call may ask for. */
 const askAtOnce = 100;
+
+/** An epoch by a hub that the public log has not proven to belong to the household yet: nothing of it is shown. */
+class HubWaits extends Failure {
+  constructor(readonly seq: number, readonly note: EpochNote) {
+    super('network', 'epochs: its hub waits for the public log');
+    this.name = 'HubWaits';
+  }
+}
 
 export class EpochBook {
   readonly #member: Member;
@@ -70,7 +78,7 @@ export class EpochBook {
         if (isKind(err, 'not-found')) return { epochs: [] };
         throw err;
       });
-      for (const info of epochs) await this.take(info).catch(refused);
+      for (const info of epochs) await this.take(info).catch((err: unknown) => { if (!(err instanceof HubWaits)) refused(err); });
     }
   }
 
@@ -79,9 +87,10 @@ export class EpochBook {
     const seen = new Set<string>();
     for (let after: Bytes = new Uint8Array(); ; ) {
       const { epochs, more } = await this.#member.api.footage.listEpochs({ from: BigInt(from), to: BigInt(until), after });
-      let last: OpenEpoch | null = null;
+      let last: OpenEpoch | HubWaits | null = null;
       for (const info of epochs) {
         const epoch = await this.take(info).catch((err: unknown) => {
+          if (err instanceof HubWaits) return err;
           refused(err);
           tell(err);
           return null;
@@ -91,7 +100,7 @@ export class EpochBook {
         if (seen.has(id)) continue;
         seen.add(id);
         last = epoch;
-        yield epoch;
+        if (!(epoch instanceof HubWaits)) yield epoch;
       }
       // Nothing new on a page that promises more: the server goes round in circles.
       if (more && last === null) throw refuse('epochs: the server goes round in circles');
@@ -108,7 +117,11 @@ export class EpochBook {
     });
     const info = epochs[0];
     if (info === undefined) throw refuse('epochs: the server gave no epoch');
-    const epoch = await this.#check(bundleOf(info));
+    const epoch = await this.#check(bundleOf(info)).catch(async (err: unknown) => {
+      if (!(err instanceof HubWaits)) throw err;
+      await this.#member.cover.reached(err.seq, 'this hub');
+      return this.#check(bundleOf(info));
+    });
     if (hex(epoch.note.epoch) !== id) throw refuse('epochs: the server gave another epoch');
     if (info.heads.length > 0) this.#onHeads(epoch, own(info.heads));
     return epoch;
@@ -122,6 +135,8 @@ export class EpochBook {
   async #check(bundle: EpochBundle): Promise<OpenEpoch> {
     const epoch = await this.#verified(bundle);
     const hub = hex(epoch.note.hub);
+    const added = this.#member.chain.at(epoch.note.chain.seq)?.hubs.get(hub)?.seq ?? 0;
+    if (added > this.#member.cover.upTo) throw new HubWaits(added, epoch.note);
     this.#number(hub, epoch);
     const before = this.#newest.get(hub);
     if (before === undefined || epoch.note.n > before.note.n) this.#newest.set(hub, epoch);

@@ -18,12 +18,14 @@ import { NameBook } from './names';
 import { parsePart } from './part';
 import { People } from './people';
 import { TrackReader } from './reader';
+import { entitled, grantedOf, tracksSeen } from './rights';
 import { changeKeys } from './rotate';
+import { Shares } from './share';
 import { notShared, withNotShared } from './shared';
 import { nowSeconds } from './signin';
 import { sealRun, type TestEpoch, testEpoch } from './testhub';
 import { TestLog } from './testlog';
-import { looksAtLog, provenAt } from './testproof';
+import { looksAtLog, provenAll, provenAt } from './testproof';
 import { TestServer } from './testserver';
 import { HeldTree } from './tree';
 
@@ -43,7 +45,7 @@ beforeEach(async () => {
   server = new TestServer();
   server.log = await TestLog.start();
   problems = [];
-  ann = await found(server.browser(), await beginFounding(server.browser().api, 'Elm Street 4', 'Ann'));
+  ann = provenAll(await found(server.browser(), await beginFounding(server.browser().api, 'Elm Street 4', 'Ann')));
   annEpochs = new EpochBook(ann, () => undefined);
   hub = await signer(random(32));
   people = new People({ member: ann, names: new NameBook(ann, () => undefined), epochs: annEpochs, tell: (err) => void problems.push(err) });
@@ -71,7 +73,7 @@ async function invite(person: Partial<NewPerson> = {}): Promise<{ sam: Member; b
     Invitation.begin(rooms, code, asked).run(talk, never),
     joiner.finish(parseCode(joiner.reveal()), () => undefined, never),
   ]);
-  await looksAtLog(sam);
+  await looksAtLog(provenAll(sam));
   return { sam, book: new EpochBook(sam, () => undefined), kid: hex(sam.keys.kid) as Kid };
 }
 
@@ -292,5 +294,73 @@ describe('parts and the timeline', () => {
     const stored = [{ epoch: hex(e.id), from: (start + 10) * 1000, to: (start + 70) * 1000 }];
     const gaps = await notShared({ chain: sam.chain, kid: sam.keys.kid, epochs: book }, { ...decl, since: start - hour }, door.video, stored, (start + 10) * 1000, (start + 70) * 1000);
     expect(gaps.some((g) => g.alarm)).toBe(true);
+  });
+});
+
+describe('what is given of the time to come', () => {
+  const yardId = hex(yard.camera) as CameraId;
+
+  async function sharesOf(): Promise<Shares> {
+    await looksAtLog(ann);
+    const policy = (await ann.place.store.load())?.log?.policy ?? null;
+    return new Shares({
+      member: ann, epochs: annEpochs, policy: () => Promise.resolve(policy), proven: (seq, _wait, signal) => provenAt(server, ann, seq, signal),
+      person: () => 'Sam', camera: () => 'Yard', tell: (err) => void problems.push(err), changed: () => undefined,
+    });
+  }
+
+  it('opens from its first second to its last in the epoch that runs and in those after it, and nothing once it has ended', async () => {
+    const now = nowSeconds();
+    const running = await epoch(1, now - 100);
+    const { sam, book, kid } = await invite();
+    const from = now - 50;
+    const to = now + 3 * hour;
+    const shares = await sharesOf();
+    const shared = await shares.share({ camera: yardId, from: from * 1000, to: to * 1000, sound: false, until: (to + 10) * 1000, note: '', for: { kind: 'member', kid } }, () => undefined);
+    expect(shared).toMatchObject({ kind: 'member', standing: true, until: to * 1000, waiting: false });
+    const after = await epoch(2, now + 20, { prev: running.hash });
+    await sam.sync();
+    await book.refreshGrants();
+    const covered = async (e: TestEpoch, track = yard.video): Promise<unknown> => (await book.get(hex(e.id))).trees.get(hex(track))?.covered();
+    expect(await covered(running)).toEqual([{ from: 50, until: 100 + 3 * hour }]);
+    expect(await covered(after)).toEqual([{ from: 0, until: 3 * hour - 20 }]);
+    expect(await covered(after, yard.meta)).toEqual([{ from: 0, until: 3 * hour - 20 }]);
+    const head = sam.chain.head;
+    const me = head.members.get(kid)!;
+    const decl = [...head.cameras.values()].find((c) => hex(c.camera) === yardId)!;
+    expect(tracksSeen(head, me, decl, now)).toHaveLength(2);
+    expect(grantedOf(head, me, decl, now)).toEqual([{ from: from * 1000, to: to * 1000 }]);
+    expect(grantedOf(head, me, decl, to + 10)).toEqual([]);
+    const right = entitled(sam.chain, sam.keys.kid, yard.video);
+    expect(right).toEqual([{ from: expect.any(Number), to: to * 1000 }]);
+    await shares.end(shared.id);
+    await sam.sync();
+    expect(tracksSeen(sam.chain.head, me, decl, now)).toEqual([]);
+    const ended = await epoch(3, now + 40, { prev: after.hash });
+    expect(await covered(ended)).toBeUndefined();
+    expect(problems).toEqual([]);
+  });
+
+  it('is not given of a camera that is theirs anyway, nor the past alone of one that is not', async () => {
+    const now = nowSeconds();
+    await epoch(1, now - 100);
+    const { kid } = await invite();
+    const shares = await sharesOf();
+    const ask = { camera: yardId, from: (now - 50) * 1000, to: (now - 10) * 1000, sound: false, until: (now + hour) * 1000, note: '', for: { kind: 'member', kid } } as const;
+    await expect(shares.share(ask, () => undefined)).rejects.toMatchObject({ kind: 'refused' });
+    const anyway = await shares.share({ ...ask, camera: hex(door.camera) as CameraId, to: (now + hour) * 1000, until: (now + 2 * hour) * 1000 }, () => undefined);
+    expect(anyway.standing).toBe(false);
+    expect(anyway.until).toBeLessThanOrEqual((now + 60) * 1000);
+    expect(ann.chain.head.grants.size).toBe(1);
+  });
+
+  it('waits for nothing where nothing of it is recorded yet', async () => {
+    const now = nowSeconds();
+    const { kid } = await invite();
+    const shares = await sharesOf();
+    const shared = await shares.share({ camera: yardId, from: now * 1000, to: (now + hour) * 1000, sound: false, until: (now + 2 * hour) * 1000, note: '', for: { kind: 'member', kid } }, () => undefined);
+    expect(shared).toMatchObject({ standing: true, waiting: false });
+    expect(server.capsules.has(shared.id)).toBe(false);
+    expect([...ann.chain.head.grants.values()][0]!.capsule).toBeNull();
   });
 });

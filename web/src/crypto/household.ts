@@ -7,7 +7,7 @@ import type { Camera, CameraId, Download, DownloadProgress, Hub, HomeChange, Inv
 import { CommandResult, type HubPresence } from '../api/latchkey/v1/latchkey_pb';
 import { type Bytes, hex, unhex } from './bytes';
 import { CameraBook, findCamera } from './cameras';
-import { type CameraDecl, type ChainState, type HubKeys, maySee, type Member as Listed } from './chain';
+import { type CameraDecl, type ChainState, type HubKeys, type Member as Listed } from './chain';
 import { random } from './cipher';
 import type { Code } from './code';
 import { type Op, sealCommand } from './command';
@@ -24,6 +24,7 @@ import { NameBook } from './names';
 import type { People } from './people';
 import { PreviewRoom } from './preview';
 import type { Shares } from './share';
+import { grantedOf, tracksSeen } from './rights';
 import { nowSeconds } from './signin';
 import type { Fault } from './reader';
 import type { TrackDecl } from './statement';
@@ -86,7 +87,7 @@ export class Household {
     this.trustBook = new TrustBook((track) => this.live.position(track), () => {
       changed('trust');
     });
-    this.#cameras = new CameraBook({ epochs: this.#epochs, footage: this.footage, live: this.live, trust: this.trustBook, changed });
+    this.#cameras = new CameraBook({ epochs: this.#epochs, footage: this.footage, live: this.live, trust: this.trustBook, changed, granted: (c) => grantedOf(member.chain.head, this.#me, c, nowSeconds()) });
     this.#previews = new PreviewRoom(this.footage);
     this.#names = new NameBook(member, () => {
       changed('people');
@@ -99,6 +100,11 @@ export class Household {
     member.onGrown = () => {
       for (const what of ['cameras', 'hubs', 'people', 'log'] as const) changed(what);
       void this.#log?.then((log) => { log.grown(); });
+    };
+    // Additions count now: who waited for names gets them, a new hub's footage is there.
+    member.cover.onRaise = () => {
+      for (const what of ['cameras', 'hubs', 'people'] as const) changed(what);
+      void this.#refresh();
     };
     void this.#firstRefresh.then(() => this.#readLog()).catch(this.#tell);
     void this.#refreshVault();
@@ -241,12 +247,11 @@ export class Household {
     throw new Failure('verify', 'household: this member is not in the chain');
   }
 
-  /** The chain as this person may see it: no camera and no track beyond his rights. */
+  /** The chain as this person may see it: no camera and no track beyond his rights and what stands granted to him. */
   get #seen(): ChainState {
     const { chain } = this.#member;
-    const { tracks } = this.#me;
     const cameras = [...chain.head.cameras].flatMap(([id, decl]) => {
-      const mine = decl.tracks.filter((t) => maySee(tracks, t.track));
+      const mine = tracksSeen(chain.head, this.#me, decl, nowSeconds());
       return mine.length === 0 ? [] : [[id, { ...decl, tracks: mine }] as const];
     });
     return { ...chain.head, cameras: new Map(cameras) };
@@ -294,6 +299,8 @@ export class Household {
     const { chain, keys } = this.#member;
     if (!chain.head.members.has(hex(keys.kid))) this.#member.onEnd('removed', false);
     if (this.#me.role !== before.role) this.#changed('session');
+    // What is there for this person may be more or less now.
+    this.#changed('cameras');
   }
 
   /** An admin's browser keeps the directory up to date: for members with new keys, and for those who came. */
@@ -529,7 +536,9 @@ export class Household {
     return only.kid;
   }
 
+  /** Before anything is declared or sealed to it: the log has proven the hub, and it is there. */
   async #wantOnline(kid: Kid): Promise<void> {
+    await this.#member.cover.reached(this.#member.chain.head.hubs.get(kid)?.seq ?? 0, 'this hub');
     const { hubs } = await this.#member.api.hub.listHubs({});
     if (hubs.find((h) => hex(h.kid) === kid)?.online !== true) throw new Failure('hub-offline', 'household: the hub is not connected');
   }
@@ -537,6 +546,7 @@ export class Household {
   async #command(hub: Bytes, op: Op, args: unknown): Promise<void> {
     const keys = this.#member.chain.head.hubs.get(hex(hub));
     if (keys === undefined) throw new Failure('not-found', 'household: no such hub');
+    await this.#member.cover.reached(keys.seq, 'this hub');
     const { household } = this.#member;
     const sealed = await sealCommand({ household, hub, hubX: keys.x, op, args, now: nowSeconds() }, this.#member.keys.signer);
     const { result } = await this.#member.api.hub.sendCommand({ hub, sealed }).catch((err: unknown) => {

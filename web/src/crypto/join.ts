@@ -165,10 +165,11 @@ export class Joiner {
     const device = await this.#enrol(household);
     const chain = await fetchChain(this.#place.api, new Chain());
     checkAnswer(chain, { household, seq: answer.seq, hash: read(answer.hash) }, await this.#offer());
-    const { seq, hash } = chain.head;
+    // What the admin has vouched for; what came later waits for the public log.
+    const { seq, hash } = answer;
     const ktag = await logTagKey(this.#place.api, chain);
     const policy = await firstPolicy(this.#place.api, chain.head);
-    const vault: Vault = { household, edSeed: read(this.#kept.ed), xSeeds: [read(this.#kept.x)], ktag, seq, hash, names: { me: person }, used: false, policy };
+    const vault: Vault = { household, edSeed: read(this.#kept.ed), xSeeds: [read(this.#kept.x)], ktag, seq, hash: read(hash), names: { me: person }, used: false, policy };
     const member = await storeFirst(this.#place, { vault, vk: read(this.#kept.vk), chain, code: this.#recovery, device });
     await this.#place.store.keepJoining(null);
     return member;

@@ -5,10 +5,11 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hex, unhex, utf8 } from './bytes';
 import { H } from './hash';
-import { Link } from './link';
+import { isToPerson, Link } from './link';
 
 interface Vectors {
   readonly fragment: string;
+  readonly person_fragment: string;
   readonly reject_fragments: readonly { name: string; fragment: string }[];
   readonly kid: string;
   readonly x: string;
@@ -24,6 +25,7 @@ describe('link', () => {
   it('has the key, the MAC and the fragment of its secret', async () => {
     const link = await Link.parse(v.fragment);
     expect(link.reveal()).toBe(v.fragment);
+    expect([v.fragment, v.person_fragment, ...v.reject_fragments.map((r) => r.fragment)].filter(isToPerson)).toEqual([v.person_fragment]);
     expect(hex(link.kid)).toBe(v.kid);
     expect(hex(link.sealing.publicKey)).toBe(v.x);
     expect(hex(link.mac(H(utf8(v.text))))).toBe(v.mac);

@@ -16,6 +16,9 @@ const tagSize = 16;
 const maxWords = 4096;
 const none = new Uint8Array();
 
+/** Whether a fragment is that of a link to one person, whose own keys it takes (spec/keys, "Links to a person"). */
+export const isToPerson = (fragment: string): boolean => /^#LKP1\.[A-Za-z0-9_-]{43}$/.test(fragment);
+
 /** What a sharer tells whoever opens his link: nothing of it is proven but that he who made the link wrote it. */
 export interface LinkWords {
   /** the person; may be empty, like the next three */

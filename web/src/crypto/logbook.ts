@@ -6,6 +6,7 @@
 import type { Breach, BreachKind, LogState, StatementProof } from '../owner/access/types';
 import type { Complete } from '../ledger/completeness';
 import { NotWitnessed, Policy } from '../ledger/policy';
+import type { Released } from '../ledger/release';
 import { TileCache } from '../ledger/tilecache';
 import { type Bytes, equal, own } from './bytes';
 import { Failure, isKind, refuse } from './failure';
@@ -137,6 +138,16 @@ export class LogBook {
     this.#complete = looked.complete;
     this.#waiting = looked.waiting;
     await this.#keep(looked.kept);
+    await this.#cover(looked.complete);
+  }
+
+  /** Additions count from here on (protocol 2.11): under a proof of today, and while nothing is wrong that does not heal. */
+  async #cover(complete: Complete | null): Promise<void> {
+    const breach = this.#kept?.breach ?? null;
+    if (complete === null || Date.now() - complete.at * 1000 > staleAfterMs || (breach !== null && lasting.includes(breach.kind))) return;
+    // On disk first: what was acted on stays so after a reload.
+    if (complete.seq > this.#member.cover.upTo) await this.#member.keep((a) => ({ ...a, covered: Math.max(complete.seq, a.covered ?? 0) }));
+    this.#member.cover.raise(complete.seq);
   }
 
   /** A failed look: a breach is loud and kept, everything else means that nothing new is known. */
@@ -262,6 +273,19 @@ export class LogBook {
     const [proof, until] = [this.#kept?.proof ?? null, this.#until];
     if (proof === null || until === null) throw new Failure('not-found', 'log: no proof of completeness yet');
     return { file: proof, until };
+  }
+
+  /** What the server has published of this page, proven under the pinned policy; null: nothing. Throws Failure 'verify', 'network'. */
+  async released(): Promise<Released | null> {
+    await this.#loaded;
+    if (this.#kept === null) await this.look();
+    const kept = this.#kept;
+    if (kept === null) throw new Failure('network', 'log: it was not reached yet');
+    const file = await this.#member.api.logFile('release/web').catch((err: unknown) => {
+      if (isKind(err, 'not-found')) return null;
+      throw err;
+    });
+    return file === null ? null : new LogCheck(await this.#source(), new Policy(kept.policy), kept).released(file);
   }
 
   /** Looks again after a person has cleared up what was wrong; with a policy that he accepts, everything is pinned anew. */

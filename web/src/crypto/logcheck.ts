@@ -8,6 +8,7 @@ import { checkCompleteness, type Complete } from '../ledger/completeness';
 import { encodeEntry, tagOf } from '../ledger/leaf';
 import { NotWitnessed, Policy } from '../ledger/policy';
 import { checkProof, encodeProof, type Proof } from '../ledger/proof';
+import { checkReleased, type Released } from '../ledger/release';
 import { type Fetch, Log, type SignedCheckpoint } from '../ledger/reader';
 import { type Bytes, equal, fromUtf8 } from './bytes';
 import type { Chain } from './chain';
@@ -138,6 +139,16 @@ export class LogCheck {
     }
     this.#kept = { ...this.#kept, checkpoint: now.raw, size: now.size };
     return now;
+  }
+
+  /** Checks a release file: signed as the policy says, and in the log that was accepted. */
+  async released(file: Bytes): Promise<Released> {
+    const found = await checkReleased(file, this.#policy);
+    const before = await this.pinned();
+    if (before === null) return found;
+    const [older, newer] = found.checkpoint.size <= before.size ? [found.checkpoint, before] : [before, found.checkpoint];
+    await as('fork', () => this.#log.extends(older, newer));
+    return found;
   }
 
   /** The newest checkpoint that was accepted; null before the first. */

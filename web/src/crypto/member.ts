@@ -4,6 +4,7 @@
  * him there. Everything the server says about the household passes through here.
  */
 import type { EndReason } from '../owner/types';
+import { Cover } from './addlate';
 import { checkRoster, fetchChain, type Opened, ownLabel, type Place } from './account';
 import { type Api, isEnded, reasonOf } from './api';
 import { type Bytes, equal } from './bytes';
@@ -30,6 +31,8 @@ export class Member {
   readonly keys: MemberKeys;
   readonly chain: Chain;
   readonly safe: Safe;
+  /** up to where the public log has proven the chain */
+  readonly cover: Cover;
   readonly keep: Keeper;
   readonly guard: CryptoKey;
   readonly device: Device;
@@ -40,12 +43,13 @@ export class Member {
   onGrown: () => void = () => undefined;
   #syncing: Promise<boolean> | null = null;
 
-  private constructor(a: { place: Place; keep: Keeper; keys: MemberKeys; chain: Chain; safe: Safe; guard: CryptoKey; device: Device; server: string }) {
+  private constructor(a: { place: Place; keep: Keeper; keys: MemberKeys; chain: Chain; safe: Safe; cover: Cover; guard: CryptoKey; device: Device; server: string }) {
     this.place = a.place;
     this.keep = a.keep;
     this.keys = a.keys;
     this.chain = a.chain;
     this.safe = a.safe;
+    this.cover = a.cover;
     this.guard = a.guard;
     this.device = a.device;
     this.server = a.server;
@@ -76,13 +80,13 @@ export class Member {
     const vk = await storeOpen(guard, account.vk);
     const { vault, version } = await openVault(vk, account.vault);
     const opened = { vault, version, vk, chain: await replay(account.chain, nowSeconds()), device: { id: device.id, secret: await storeOpen(guard, device.secret) } };
-    return Member.#of(place, { ...opened, guard, passkeys: account.passkeys, server: account.server });
+    return Member.#of(place, { ...opened, guard, passkeys: account.passkeys, server: account.server, covered: account.covered ?? vault.seq });
   }
 
-  static async #of(place: Place, a: Omit<Opened, 'sealed' | 'wraps'> & { guard: CryptoKey; passkeys: number; server: string }): Promise<Member> {
+  static async #of(place: Place, a: Omit<Opened, 'sealed' | 'wraps'> & { guard: CryptoKey; passkeys: number; server: string; covered: number }): Promise<Member> {
     const keep: Keeper = (change) => place.store.update(a.device.id, change);
     const safe = new Safe({ api: place.api, keep, vk: a.vk, vault: a.vault, version: a.version, passkeys: a.passkeys });
-    return new Member({ place, keep, safe, keys: await keysOf(a.vault), chain: a.chain, guard: a.guard, device: a.device, server: a.server });
+    return new Member({ place, keep, safe, cover: new Cover(a.covered), keys: await keysOf(a.vault), chain: a.chain, guard: a.guard, device: a.device, server: a.server });
   }
 
   /** Remembers an account that was opened just now. */
@@ -101,9 +105,10 @@ export class Member {
       device: { id: a.device.id, secret: await storeSeal(guard, a.device.secret) },
       directory: null, ended: [], inviting: {}, newKeysSeen: [], next: null,
       ...(known?.log === undefined ? {} : { log: known.log }),
+      ...(known?.covered === undefined ? {} : { covered: known.covered }),
       ...(known?.accessSeen === undefined ? {} : { accessSeen: known.accessSeen }),
     });
-    return Member.#of(place, { ...a, guard, passkeys, server: place.api.origin });
+    return Member.#of(place, { ...a, guard, passkeys, server: place.api.origin, covered: known?.covered ?? a.vault.seq });
   }
 
   async #signIn(device: Introduction = { ...this.device, label: new Uint8Array() }): Promise<void> {

@@ -2,6 +2,7 @@
  * What people and hubs are called, as this browser knows it: the newest directory
  * note that an admin has signed. An older one than seen is a rollback.
  */
+import { keysSince, settled } from './addlate';
 import { equal, type Bytes, hex, own } from './bytes';
 import type { ChainState, Member as Listed } from './chain';
 import { storeOpen, storeSeal } from './cipher';
@@ -36,6 +37,8 @@ export class NameBook {
   #kept: Kept | null = null;
   /** the number that the server last said it has */
   #served = 0;
+  /** who got no letter of the newest directory that was made here: it follows when the log has proven his keys */
+  #unnamed: readonly string[] = [];
 
   constructor(member: Member, changed: () => void) {
     this.#member = member;
@@ -45,7 +48,9 @@ export class NameBook {
 
   /** What this browser kept: believed once, its number counts from then on. */
   async #load(): Promise<void> {
-    const sealed = (await this.#member.place.store.load())?.directory ?? null;
+    const account = await this.#member.place.store.load();
+    this.#unnamed = account?.unnamed ?? [];
+    const sealed = account?.directory ?? null;
     if (sealed === null) return;
     const note = await storeOpen(this.#member.guard, sealed);
     const parsed = parseNote(note);
@@ -75,7 +80,7 @@ export class NameBook {
       throw err;
     });
     if (reply === null) {
-      if (had !== null) throw refuse('names: the server has none any more');
+      if (had !== null && !this.#letterFollows(had.directory)) throw refuse('names: the server has none any more');
       this.#served = 0;
       return;
     }
@@ -88,6 +93,13 @@ export class NameBook {
     if (directory.n !== this.#served) throw refuse('names: it came under another number');
     if (had !== null && directory.n <= had.directory.n) throw refuse('names: the server shows an older one than this browser has seen');
     await this.#keep({ note, hash: parsed.hash, directory });
+  }
+
+  /** Who has newer keys than the directory is told the names when the log has proven them to an admin. */
+  #letterFollows(had: Directory): boolean {
+    const { chain, keys } = this.#member;
+    const me = chain.head.members.get(hex(keys.kid));
+    return me === undefined || (chain.at(keysSince(chain, me))?.time ?? 0) > had.time;
   }
 
   /** The word of somebody who was an admin once and is none now counts no more: null. */
@@ -133,9 +145,12 @@ export class NameBook {
     const n = Math.max(this.#served, this.#kept?.directory.n ?? 0) + 1;
     const directory: Directory = { household, by: keys.kid, n, time: nowSeconds(), names };
     const note = await signNote(directoryText(directory), keys.signer);
-    const letters = await Promise.all([...chain.head.members.values()].map(async (m) => ({ kid: m.kid, body: await sealLetter(household, m.x, note) })));
+    const to = settled(chain, this.#member.cover, keys.kid);
+    const letters = await Promise.all(to.map(async (m) => ({ kid: m.kid, body: await sealLetter(household, m.x, note) })));
     await api.chain.putDirectory({ expectedN: BigInt(this.#served), n: BigInt(n), letters });
     this.#served = n;
+    this.#unnamed = [...chain.head.members.values()].filter((m) => !to.includes(m)).map((m) => hex(m.kid));
+    await this.#member.keep((a) => ({ ...a, unnamed: this.#unnamed }));
     await this.#keep({ note, hash: parseNote(note).hash, directory });
   }
 
@@ -151,6 +166,8 @@ export class NameBook {
     const { members } = this.#member.chain.head;
     if (this.#kept === null) return members.size > 1;
     const { by, names, n } = this.#kept.directory;
+    const { chain, cover, keys } = this.#member;
+    if (settled(chain, cover, keys.kid).some((m) => this.#unnamed.includes(hex(m.kid)))) return true;
     const known = [...members.values()].filter((m) => this.person(m) !== '').map((m) => hex(m.kid));
     return this.#served > n || members.get(hex(by))?.role !== 'admin' || known.length !== names.people.size || known.some((kid) => !names.people.has(kid));
   }

@@ -23,7 +23,7 @@ import { changeCode, changeKeys } from './rotate';
 import { nowSeconds } from './signin';
 import { statementText } from './statement';
 import { TestLog } from './testlog';
-import { provenAt } from './testproof';
+import { provenAll, provenAt } from './testproof';
 import { TestServer, TestStore, testVkey } from './testserver';
 
 const never = new AbortController().signal;
@@ -38,6 +38,7 @@ interface Admin {
 
 function roomsOf(member: Member): Admin {
   const problems: unknown[] = [];
+  provenAll(member);
   const epochs = new EpochBook(member, () => undefined);
   const names = new NameBook(member, () => undefined);
   const rooms = { member, epochs, names, tell: (err: unknown) => void problems.push(err), proven: (seq: number, signal: AbortSignal) => provenAt(server, member, seq, signal) };

@@ -3,6 +3,7 @@ import type { CameraId, Rights as Shown, TimeRange } from '../owner/types';
 import { type Bytes, compare, equal, hex, unhex } from './bytes';
 import { type CameraDecl, type Chain, type ChainState, maySee, type Member as Listed } from './chain';
 import { Failure } from './failure';
+import { grantsTo } from './grant';
 import type { Rights, Role } from './statement';
 
 /** A member's rights as pages show them. A camera without sound counts as one whose sound he may hear. */
@@ -36,19 +37,47 @@ export function mayShare(role: Role): boolean {
   return role !== 'viewer';
 }
 
-/** The times (unix milliseconds) at which the chain let a member see a track, under any key he ever had. */
+/** The stretches of a track that standing grants which are served at a time (unix seconds) give a member; unix milliseconds, in order. */
+export function standingTo(state: ChainState, m: Listed, track: Bytes, at: number): TimeRange[] {
+  return joined(grantsTo(state, m)
+    .filter((g) => g.standing && at < g.until)
+    .flatMap((g) => g.tracks.filter((t) => equal(t.track, track)))
+    .map((t) => ({ from: t.from * 1000, to: t.until * 1000 })));
+}
+
+/** Spans in order, those that touch as one. */
+function joined(list: readonly TimeRange[]): TimeRange[] {
+  const out: { from: number; to: number }[] = [];
+  for (const r of [...list].sort((a, b) => a.from - b.from)) {
+    const last = out[out.length - 1];
+    if (last !== undefined && r.from <= last.to) last.to = Math.max(last.to, r.to);
+    else out.push({ from: r.from, to: r.to });
+  }
+  return out;
+}
+
+/** The tracks of a camera that are there for a member: by right, or by a standing grant, which reaches beyond rights. */
+export function tracksSeen(state: ChainState, m: Listed, camera: CameraDecl, at: number): CameraDecl['tracks'] {
+  return camera.tracks.filter((t) => maySee(m.tracks, t.track) || standingTo(state, m, t.track, at).length > 0);
+}
+
+/** The stretches of a camera that a member sees by standing grants, where nothing of it is his by right; else none. */
+export function grantedOf(state: ChainState, m: Listed, camera: CameraDecl, at: number): TimeRange[] {
+  return seesCamera(m, camera) ? [] : joined(camera.tracks.flatMap((t) => standingTo(state, m, t.track, at)));
+}
+
+/** The times (unix milliseconds) of which the chain let a member see a track, under any key he ever had. */
 export function entitled(chain: Chain, kid: Bytes, track: Bytes): TimeRange[] {
   const me = chain.head.members.get(hex(kid));
   const kids = [kid, ...(me?.pastEd ?? [])].map(hex);
-  const out: { from: number; to: number }[] = [];
+  const out: TimeRange[] = [];
   for (let seq = 0; seq < chain.length; seq++) {
     const state = chain.at(seq);
     const then = kids.map((k) => state?.members.get(k)).find((m) => m !== undefined);
-    if (state === null || then === undefined || !maySee(then.tracks, track)) continue;
-    const to = (chain.at(seq + 1)?.time ?? Infinity) * 1000;
-    const last = out[out.length - 1];
-    if (last?.to === state.time * 1000) last.to = to;
-    else out.push({ from: state.time * 1000, to });
+    if (state === null || then === undefined) continue;
+    const [from, to] = [state.time * 1000, (chain.at(seq + 1)?.time ?? Infinity) * 1000];
+    const seen = maySee(then.tracks, track) ? [{ from, to }] : standingTo(state, then, track, state.time);
+    out.push(...seen.map((r) => ({ from: Math.max(r.from, from), to: Math.min(r.to, to) })).filter((r) => r.from < r.to));
   }
-  return out;
+  return joined(out);
 }

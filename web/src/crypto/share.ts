@@ -20,7 +20,7 @@ import { Link } from './link';
 import type { ProofStep } from './logproof';
 import type { Member } from './member';
 import { parseNote, vkey } from './note';
-import { mayShare } from './rights';
+import { mayShare, seesCamera } from './rights';
 import { sharedList } from './sharelist';
 import { nowSeconds } from './signin';
 import type { TrackDecl } from './statement';
@@ -29,6 +29,9 @@ import { worded } from './words';
 /** More is asked for aloud (protocol 2.9): not on this page. */
 const maxFootage = 86_400;
 const maxServed = 7 * 86_400;
+/** Of what is still to come: how far it reaches, and how long after its last second it is served. */
+const maxAhead = 7 * 86_400;
+const maxServedAfter = 30 * 86_400;
 /** Nobody takes longer over a touch: what has no statement after this was given up. */
 const givenUpMs = 600_000;
 
@@ -36,7 +39,7 @@ const givenUpMs = 600_000;
 export interface Kept {
   readonly at: number;
   readonly body: GrantBody;
-  /** null once it was handed over */
+  /** null once it was handed over, and where nothing is: of what is only to come */
   readonly capsule: Bytes | null;
   /** fragment and sealed words; null for a member */
   readonly link: { readonly fragment: string; readonly words: Bytes } | null;
@@ -85,7 +88,13 @@ export class Shares {
       throw err;
     }
     this.#rooms.changed();
-    await this.#release(kept, news);
+    if (kept.capsule === null) {
+      // Nothing of it is recorded yet: hubs wait for the log themselves.
+      await this.#drop(id);
+      news({ kind: 'step', step: 'done' });
+    } else {
+      await this.#release(kept, news);
+    }
     const [one] = (await this.list()).filter((s) => s.id === id);
     if (one === undefined) throw new Failure('not-found', 'share: it was ended meanwhile');
     return one;
@@ -117,18 +126,20 @@ export class Shares {
     const { member } = this.#rooms;
     const me = member.chain.head.members.get(hex(member.keys.kid));
     if (me === undefined || !mayShare(me.role)) throw worded('refused', { what: 'You may look, but not share.', safe: 'Nothing was shared.', next: 'Ask an admin of your household.' });
-    const lines = this.#lines(ask, me.tracks);
+    const ahead = aheadFor(member.chain.head, ask);
+    const lines = this.#lines(ask, me.tracks, ahead);
     const { entries, hubs } = await this.#entries(lines);
-    if (entries.length === 0) throw worded('not-found', { what: 'There is nothing in this stretch that you could share.', safe: 'Nothing was shared.', next: 'Choose another stretch.' });
+    if (lines.length === 0 || (entries.length === 0 && !ahead)) throw worded('not-found', { what: 'There is nothing in this stretch that you could share.', safe: 'Nothing was shared.', next: 'Choose another stretch.' });
     if (entries.length > maxEntries) throw worded('refused', { what: 'This stretch is in too many pieces for one share.', next: 'Choose a shorter one.' });
     const grant = random(16);
     const until = Math.floor(ask.until / 1000);
-    const common = { type: 'grant', grant, purpose: ask.for.kind === 'link' ? 'link' : 'share', terms: null, tracks: lines, until, standing: false, release: null, mask: null } as const;
+    const common = { type: 'grant', grant, purpose: ask.for.kind === 'link' ? 'link' : 'share', terms: null, tracks: lines, until, standing: ahead, release: null, mask: null } as const;
     if (ask.for.kind === 'member') {
       const to = member.chain.head.members.get(ask.for.kid);
       if (to === undefined) throw new Failure('not-found', 'share: nobody of this kid');
-      const capsule = await sealEntries(member.household, grant, to.x, entries);
-      return { at: Date.now(), capsule, link: null, body: { ...common, to: kidOf(to.x), kind: 'member', key: null, hubs: [], capsule: H(capsule) } };
+      const capsule = entries.length === 0 ? null : await sealEntries(member.household, grant, to.x, entries);
+      for (const e of entries) e.key.fill(0);
+      return { at: Date.now(), capsule, link: null, body: { ...common, to: kidOf(to.x), kind: 'member', key: null, hubs: [], capsule: capsule && H(capsule) } };
     }
     const link = await Link.fresh();
     const capsule = await sealEntries(member.household, grant, link.sealing.publicKey, entries);
@@ -143,14 +154,15 @@ export class Shares {
     };
   }
 
-  #lines(ask: ShareAsk, rights: Parameters<typeof maySee>[0]): TrackRange[] {
+  #lines(ask: ShareAsk, rights: Parameters<typeof maySee>[0], ahead: boolean): TrackRange[] {
     const decl = declOf(this.#rooms.member.chain.head, ask.camera);
     const now = nowSeconds();
-    const [from, until, served] = [Math.floor(ask.from / 1000), Math.min(Math.ceil(ask.to / 1000), now), Math.floor(ask.until / 1000)];
+    const [from, until, served] = [Math.floor(ask.from / 1000), Math.min(Math.ceil(ask.to / 1000), ahead ? Infinity : now), Math.floor(ask.until / 1000)];
     if (from >= until) throw worded('refused', { what: 'This stretch has no length.', safe: 'Nothing was shared.', next: 'Choose where it begins and ends.' });
-    if (until - from > maxFootage) throw worded('refused', { what: 'This is more than 24 hours.', safe: 'Nothing was shared.', next: 'Choose a shorter stretch.' });
-    if (served <= now || served - now > maxServed + 60) throw worded('refused', { what: 'A share works for at most 7 days.', safe: 'Nothing was shared.', next: 'Choose a shorter time.' });
-    const kinds: readonly TrackDecl['kind'][] = ask.sound ? ['video', 'audio'] : ['video'];
+    if (ahead ? until - from > maxAhead : until - from > maxFootage) throw worded('refused', { what: ahead ? 'This is more than 7 days.' : 'This is more than 24 hours.', safe: 'Nothing was shared.', next: 'Choose a shorter stretch.' });
+    if (served <= now || served < until || served - (ahead ? until : now) > (ahead ? maxServedAfter : maxServed) + 60) throw worded('refused', { what: 'A share works for at most 7 days.', safe: 'Nothing was shared.', next: 'Choose a shorter time.' });
+    // A member gets beside the picture what the hub says of these times: names, events, why there is a gap.
+    const kinds: readonly TrackDecl['kind'][] = ['video', ...(ask.sound ? ['audio'] as const : []), ...(ask.for.kind === 'member' ? ['video-sub', 'meta'] as const : [])];
     return decl.tracks.filter((t) => kinds.includes(t.kind) && maySee(rights, t.track)).map((t) => ({ track: t.track, from, until }));
   }
 
@@ -162,7 +174,7 @@ export class Shares {
     const [first] = lines;
     if (first === undefined) return { entries: [], hubs: [] };
     await epochs.refreshGrants();
-    for await (const epoch of epochs.between(first.from, first.until, tell)) {
+    for await (const epoch of epochs.between(first.from, Math.min(first.until, nowSeconds() + 1), tell)) {
       const some = entriesOf(epoch, lines);
       const hub = member.chain.at(epoch.note.chain.seq)?.hubs.get(hex(epoch.note.hub));
       found.push(...some);
@@ -193,8 +205,8 @@ export class Shares {
       await member.api.chain.putCapsule({ grant, capsule, proof });
       await this.#drop(id);
     } else {
-      const mac = (await Link.parse(link.fragment)).mac(noteHash(member, stands.seq));
-      await member.api.link.putLink({ grant, capsule, proof, mac, words: link.words });
+      const secret = await Link.parse(link.fragment);
+      await member.api.link.putLink({ grant, kid: secret.kid, capsule, proof, mac: secret.mac(noteHash(member, stands.seq)), words: link.words });
       await this.#keep(id, { ...kept, capsule: null });
     }
     news({ kind: 'step', step: 'done' });
@@ -216,6 +228,17 @@ export class Shares {
   async #drop(id: string): Promise<void> {
     await this.#rooms.member.keep((a) => ({ ...a, sharing: Object.fromEntries(Object.entries(a.sharing ?? {}).filter(([k]) => k !== id)) }));
   }
+}
+
+/** Whether a share stands: it reaches into the future of a camera that is not its member's by right. What is his by right he is given of the past only. */
+function aheadFor(state: ChainState, ask: ShareAsk): boolean {
+  if (ask.for.kind === 'link') return false;
+  const to = state.members.get(ask.for.kid);
+  if (to === undefined) throw new Failure('not-found', 'share: nobody of this kid');
+  const right = seesCamera(to, declOf(state, ask.camera));
+  const future = ask.to > (nowSeconds() + 1) * 1000;
+  if (!right && !future) throw worded('refused', { what: 'Who does not see this camera cannot be given its past alone.', safe: 'Nothing was shared.', next: 'Share what is to come, or let an admin change what they may see.' });
+  return future && !right;
 }
 
 function declOf(state: ChainState, camera: CameraId): CameraDecl {

@@ -14,14 +14,14 @@ import { parseStatement } from './statement';
 
 type Rooms = Pick<ShareRooms, 'member' | 'person' | 'camera'>;
 
-/** Grants to links and to members, newest first, but for the past that somebody was let in with; an admin sees all, others their own. */
+/** Grants to links, to persons and to members, newest first, but for the past that somebody was let in with; an admin sees all, others their own. */
 export function sharedList(rooms: Rooms, kept: ReadonlyMap<string, Kept>, views: readonly LinkViews[]): Shared[] {
   const { member } = rooms;
   const { head } = member.chain;
   const me = head.members.get(hex(member.keys.kid));
   const mine = (by: Bytes): boolean => me !== undefined && [me.kid, ...me.pastEd].some((k) => equal(k, by));
   return [...head.grants.values()]
-    .filter((g) => !g.revoked && g.until > nowSeconds() && (g.kind === 'link' || g.kind === 'member') && (me?.role === 'admin' || mine(g.by)))
+    .filter((g) => !g.revoked && g.until > nowSeconds() && (g.kind === 'link' || g.kind === 'member' || g.kind === 'contact') && (me?.role === 'admin' || mine(g.by)))
     .map((g) => ({ g, ...bodyOf(member, g.seq) }))
     .filter(({ body }) => body.purpose !== 'history')
     .sort((a, b) => b.g.seq - a.g.seq)
@@ -32,10 +32,11 @@ export function sharedList(rooms: Rooms, kept: ReadonlyMap<string, Kept>, views:
       const waiting = here !== undefined && here.capsule !== null;
       const link = here?.link ?? null;
       return {
-        id, kind: g.kind === 'link' ? 'link' : 'member',
-        to: g.kind === 'link' ? '' : nameOf(rooms, g.to),
+        id, kind: g.kind === 'link' || g.kind === 'contact' ? g.kind : 'member',
+        to: g.kind === 'member' ? nameOf(rooms, g.to) : '',
         by: { name: rooms.person(hex(g.by)), me: mine(g.by) },
         ...footageOf(rooms, body),
+        standing: g.standing,
         given: time * 1000, served: g.until * 1000,
         views: seen?.views ?? null,
         lastView: seen === undefined || seen.lastViewMs === 0n ? null : Number(seen.lastViewMs),

@@ -36,6 +36,10 @@ export interface Account {
   readonly newKeysSeen: readonly number[];
   /** the public log as seen last; absent before the first look */
   readonly log?: KeptLog;
+  /** the newest statement that a proof of the public log covered here; absent before the first */
+  readonly covered?: number;
+  /** members (hex) whom the newest directory from here was not sealed to: their keys were not proven yet */
+  readonly unnamed?: readonly string[];
   /** the newest statement up to which the reader has read what was given away */
   readonly accessSeen?: number;
   /** footage given away from here, by grant in hex, until it is over: what is not handed over yet, and links; each sealed under guard */

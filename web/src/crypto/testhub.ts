@@ -104,6 +104,12 @@ export async function testEpoch(h: HubSide, n = 1, lies: EpochLies = {}, last: r
     const member = [...state.members.values()].find((m) => hex(kidOf(m.x)) === hex(r.kid));
     if (member === undefined || (lies.without !== undefined && hex(lies.without) === hex(r.kid))) continue;
     const entries = r.tracks.map((t) => concat(id, t, u32(0), lies.otherRootFor === hex(t) ? random(32) : (roots.get(hex(t)) ?? random(32))));
+    const begin = lies.start ?? h.time;
+    for (const w of r.windows) {
+      const tree = new HeldTree([{ level: 0, index: 0, key: roots.get(hex(w.track)) ?? random(32) }]);
+      entries.push(...tree.within(w.from - begin, w.until - begin).map((n) => concat(id, w.track, u32(n.level * 2 ** 24 + n.index), n.key)));
+    }
+    entries.sort(compare);
     capsules.set(hex(r.kid), await sealObject('LKC1', member.x, purpose('capsule', state.household, id), concat(u16(entries.length), ...entries)));
   }
   const sealed = [...capsules].map(([kid, capsule]): SealLine => ({ kid: unhex(kid), hash: H(capsule) }));

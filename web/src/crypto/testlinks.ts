@@ -35,10 +35,10 @@ export class TestLinks {
 
   calls(mine: () => Bytes): Record<string, (r: never) => unknown> {
     return {
-      putLink: (r: { grant: Bytes; capsule: Bytes; proof: Bytes; mac: Bytes; words: Bytes }) => {
+      putLink: (r: { grant: Bytes; kid: Bytes; capsule: Bytes; proof: Bytes; mac: Bytes; words: Bytes }) => {
         mine();
         const grant = this.#server.chain.grants.get(hex(r.grant));
-        if (grant?.kind !== 'link' || r.proof.length === 0 || r.mac.length !== 32) throw new Error('illegal call: no link, or one without a proof');
+        if (grant?.kind !== 'link' || r.proof.length === 0 || r.mac.length !== 32 || hex(r.kid) !== hex(grant.to)) throw new Error('illegal call: no link, or one without a proof');
         this.put.set(hex(grant.to), { ...r });
         return {};
       },

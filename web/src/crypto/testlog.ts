@@ -82,25 +82,27 @@ export class TestLog {
   readonly #log: Party;
   readonly #operator: Party;
   readonly #witness: Party | null;
+  readonly #releasers: readonly Party[];
 
-  private constructor(log: Party, operator: Party, witness: Party | null) {
-    [this.#log, this.#operator, this.#witness] = [log, operator, witness];
+  private constructor(log: Party, operator: Party, witness: Party | null, releasers: readonly Party[]) {
+    [this.#log, this.#operator, this.#witness, this.#releasers] = [log, operator, witness, releasers];
     const witnessed = witness === null ? 'quorum none\n' : `witness anna ${vkey(witness)}\nquorum anna\n`;
-    this.files.set('policy', utf8(`log ${vkey(log)}\noperator ${vkey(operator)}\n${witnessed}`));
+    this.files.set('policy', utf8(`log ${vkey(log)}\noperator ${vkey(operator)}\n${witnessed}${releasers.map((p, i) => `releaser r${i} ${vkey(p)}\n`).join('')}`));
   }
 
-  static async start(witnessed = false): Promise<TestLog> {
+  static async start(witnessed = false, releasers = 0): Promise<TestLog> {
     const fresh = (): Promise<Signer> => signer(random(32));
     return new TestLog(
       { name: `${host}/log/${year}`, type: 1, key: await fresh() },
       { name: host, type: 1, key: await fresh() },
       witnessed ? { name: 'anna.example', type: 4, key: await fresh() } : null,
+      await Promise.all(Array.from({ length: releasers }, async (_, i): Promise<Party> => ({ name: `r${i}.example`, type: 1, key: await fresh() }))),
     );
   }
 
   /** A log under the same keys that holds something else. */
   fork(): TestLog {
-    return new TestLog(this.#log, this.#operator, this.#witness);
+    return new TestLog(this.#log, this.#operator, this.#witness, this.#releasers);
   }
 
   get origin(): string {
@@ -139,6 +141,19 @@ export class TestLog {
     const proof = concat(utf8(`c2sp.org/tlog-proof@v1\nindex ${index}\n${inclusion(hashes, index).map((h) => `${b64(h)}\n`).join('')}\n`), checkpoint);
     const [present, absent] = [seq, seq + 1].map((n) => setProof(this.#leaves, kdf(key, 'log tag', u64(n))));
     this.proof = utf8(`latchkey/v1 completeness\nseq ${seq}\nset ${b64(note)}\nlog ${b64(proof)}\npresent ${b64(present ?? H())}\nabsent ${b64(absent ?? H())}\n`);
+  }
+
+  /** Publishes a release of a page with this manifest, signed by so many releasers. */
+  async release(manifest: Bytes, signed = this.#releasers.length): Promise<void> {
+    const text = utf8(`latchkey/v1 release\nkind web\nversion 1.2\nhash ${b64(H(manifest))}\nsource abc\n`);
+    const lines = await Promise.all(this.#releasers.slice(0, signed).map((p) => line(p, text, 0)));
+    const note = concat(text, utf8(`\n${lines.join('')}`));
+    const index = this.#entries.push(concat(new Uint8Array([1]), note)) - 1;
+    const checkpoint = await this.checkpoint();
+    const hashes = this.#hashes();
+    const proof = concat(utf8(`c2sp.org/tlog-proof@v1\nindex ${index}\n${inclusion(hashes, index).map((h) => `${b64(h)}\n`).join('')}\n`), checkpoint);
+    this.files.set('release/web', utf8(`latchkey/v1 released\nnote ${b64(note)}\nlog ${b64(proof)}\n`));
+    this.files.set('release/web/manifest', manifest);
   }
 
   /** Writes tiles and a checkpoint of everything that was added. */

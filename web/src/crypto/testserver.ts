@@ -91,6 +91,8 @@ export class TestServer {
   hubs: { kid: Bytes; online: boolean; lastSeenMs: bigint; doubledMs: bigint }[] = [];
   /** null: this server has none */
   log: TestLog | null = null;
+  /** files of the page, by path */
+  readonly page = new Map<string, Bytes>();
   logins = 0;
   touches = 0;
   /** Everything that clients sent, call by call. */
@@ -140,6 +142,7 @@ export class TestServer {
       logPolicy: () => Promise.resolve(this.log === null ? this.logPolicy : fromUtf8(this.log.files.get('policy') ?? new Uint8Array())),
       signIn: () => Promise.reject(refused('not signed in')),
       ended: () => undefined,
+      pageFile: (path: string) => Promise.resolve(this.page.get(path) ?? null),
       logFile: (path: string) => this.before('logFile').then(() => this.#publicLog.fetch(path)),
     };
     const mine = (): Bytes => {

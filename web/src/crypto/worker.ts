@@ -286,6 +286,7 @@ const handlers: Handlers = {
   completenessProof: async () => (await signedIn().access()).completenessProof(null),
   verifyAgain: async (a) => (await signedIn().access()).verifyAgain(a),
   accessNews: async () => (await signedIn().access()).accessNews(null),
+  checkPage: async () => (await signedIn().access()).checkPage(null),
   seenAccess: async (a) => (await signedIn().access()).seenAccess(a),
 
   share: async (ask, news) => (await signedIn().shares()).share(ask, news),

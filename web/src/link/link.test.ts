@@ -111,7 +111,7 @@ describe('the stranger’s page', () => {
   });
 
   const problems: readonly LinkProblem[] = [
-    { kind: 'wrong' }, { kind: 'gone' }, { kind: 'away' }, { kind: 'empty' }, { kind: 'internal' }, { kind: 'over', until: view.served },
+    { kind: 'wrong' }, { kind: 'person' }, { kind: 'gone' }, { kind: 'away' }, { kind: 'empty' }, { kind: 'internal' }, { kind: 'over', until: view.served },
     ...(['mac', 'words', 'policy', 'grant', 'proof', 'capsule', 'epoch'] as const).map((check) => ({ kind: 'refused', check }) as const),
   ];
   it.each(problems)('says what is wrong and what to do: $kind $check', (problem) => {

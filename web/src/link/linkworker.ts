@@ -1,6 +1,6 @@
 /** The worker of the stranger's page: it has the link's secret and hands out pictures and words only. It keeps nothing. */
 import { Failure, isKind } from '../crypto/failure';
-import { Link } from '../crypto/link';
+import { isToPerson, Link } from '../crypto/link';
 import { linkSource } from '../crypto/linkapi';
 import { LinkHome, NoPicture } from '../crypto/linkhome';
 import { LinkOver, LinkRefused, openLink, type OpenedLink } from '../crypto/linkopen';
@@ -31,8 +31,10 @@ async function open(fragment: string): Promise<void> {
 }
 
 class NoLink extends Error {}
+class ToPerson extends Error {}
 
 async function parse(fragment: string): Promise<Link> {
+  if (isToPerson(fragment)) throw new ToPerson();
   try {
     return await Link.parse(fragment);
   } catch {
@@ -52,6 +54,7 @@ function viewOf({ words, grant, checkpoint, log, hubs, stray }: OpenedLink, home
 
 function problemOf(err: unknown): LinkProblem {
   if (err instanceof NoLink) return { kind: 'wrong' };
+  if (err instanceof ToPerson) return { kind: 'person' };
   if (err instanceof LinkOver) return { kind: 'over', until: err.until };
   if (err instanceof LinkRefused) return { kind: 'refused', check: err.check };
   if (isKind(err, 'network')) return { kind: 'away' };

@@ -24,12 +24,13 @@ export interface LinkView {
 }
 
 /**
- * Why nothing is shown: the address is no whole link; it is not served (any
+ * Why nothing is shown: the address is no whole link; it is to one person's
+ * keys, which this page never has; it is not served (any
  * more); its time is over; the line is down; a check did not hold; there is no
  * picture in it.
  */
 export type LinkProblem =
-  | { readonly kind: 'wrong' | 'gone' | 'away' | 'empty' | 'internal' }
+  | { readonly kind: 'wrong' | 'person' | 'gone' | 'away' | 'empty' | 'internal' }
   | { readonly kind: 'over'; readonly until: number }
   | { readonly kind: 'refused'; readonly check: 'mac' | 'words' | 'policy' | 'grant' | 'proof' | 'capsule' | 'epoch' };
 

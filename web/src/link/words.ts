@@ -23,6 +23,7 @@ const checks: Readonly<Record<(LinkProblem & { kind: 'refused' })['check'], stri
 
 const problemWords: Readonly<Record<Exclude<LinkProblem['kind'], 'refused' | 'over'>, Told>> = {
   wrong: { what: 'This is not a whole link.', safe: '', next: 'Open the link again from the message it came in, or ask for it once more. This page forgets it when it is reloaded.' },
+  person: { what: 'This was shared with one person, and only his own keys open it.', safe: 'This page has no keys and asks for none.', next: 'Open it where your keys are: latchkey open, with the whole link in quotes.' },
   gone: { what: 'This link does not work (any more).', safe: 'It was ended by whoever shared it, or its time is over.', next: askSharer },
   away: { what: 'The server cannot be reached right now.', safe: '', next: 'Check this device’s connection and try again.' },
   empty: { what: 'There is no picture here.', safe: 'What was shared was not recorded, or has been erased since.', next: askSharer },

@@ -24,7 +24,7 @@ function fakeCamera(name: string, status: CameraStatus, error = ''): Camera {
     track: id<TrackId>(name + kind), codec, width, height, fps: kind === 'audio' ? 0 : 25, kbps,
   });
   return {
-    id: id<CameraId>(name), name, mode: 'continuous', status, error, lastSeen: Date.now() - 4000, hub: id<Kid>('hub'),
+    id: id<CameraId>(name), name, mode: 'continuous', status, error, lastSeen: Date.now() - 4000, hub: id<Kid>('hub'), granted: [],
     tracks: { video: track('video', 1920, 1080, 4012), 'video-sub': track('sub', 640, 360, 420), audio: track('audio', 0, 0, 64, 'mp4a.40.2'), meta: track('meta', 0, 0, 0, '') },
   };
 }

@@ -181,6 +181,9 @@ const news = {
   open: 'See in Access',
 };
 
-const people = { waiting: (name: string) => `${name} waits for the public log: being let in, or seeing more, counts once it is proven there. That takes seconds.` };
+const people = {
+  waiting: (name: string) => `${name} waits for the public log: being let in, or seeing more, counts once it is proven there. That takes seconds; until then nothing is handed over.`,
+  hub: 'A new hub waits for the public log: what it records is shown, and cameras can be added, once it is proven there. That takes seconds.',
+};
 
 export const ma = { page, filter, state, breach, role, grantee, kind, purpose, did, row, now, news, people } as const;

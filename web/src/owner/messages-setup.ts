@@ -130,6 +130,18 @@ const trust = {
   title: 'What is protected, and what is not',
   tier: { 1: 'This app came with its own sealed copy of the program.', 2: 'The program of this page was checked against a published release.', 3: '' },
   tier3What: (host: string) => `The program in this page was sent by ${host} just now. A stolen copy of the server’s disks opens nothing. But if whoever runs ${host} set out to cheat, they could send a page that leaks your keys. The command line and, later, packaged apps do not have this weakness.`,
+  page: {
+    title: 'The program of this page',
+    checking: 'Comparing it with what was published…',
+    released: (files: number, version: string) => `All ${files} files that this browser was given are those of version ${version}: two people vouch for it, and it stands in the public log, where everybody sees the same.`,
+    where: (source: string, entry: number) => `Built from ${source}, entry ${entry} of the log.`,
+    differs: (path: string, version: string) => `The file ${path} is not the one that was published as version ${version}.`,
+    differsDo: 'Do not type a recovery code here. If the server was changed just now, reload the page once; if this stays, ask whoever runs it.',
+    unreleased: 'Whoever runs this server has published no version of this page that it could be compared with. At home that is usual.',
+    unproven: 'What the server gives out as the published version does not hold: it is not signed as it should be, or does not stand in the public log.',
+    limit: 'This is the page looking at itself. A server that sent you a false page would send it with a false answer here. A program that did not come from the server can look from outside:',
+    command: (origin: string) => `latchkey verify --web ${origin}`,
+  },
   protectedTitle: 'Protected',
   protected: [
     'Pictures, sound, events and camera names are locked at home with keys only your household holds.',

@@ -85,6 +85,8 @@ const helpSwap = {
 };
 
 const home = {
+  granted: (from: string, to: string) => `Given to you: ${from} to ${to}`,
+  unnamed: 'A camera',
   lastSeen: (when: string) => `Last heard of ${when}`,
   title: 'Home',
   wall: 'Cameras',

@@ -112,6 +112,20 @@ describe('removing a camera', () => {
 });
 
 describe('the trust page', () => {
+  it.each([
+    [{ state: 'released', version: '1.4.0', source: 'abc', entry: 7, files: 101 }, 'All 101 files that this browser was given are those of version 1.4.0'],
+    [{ state: 'differs', version: '1.4.0', source: 'abc', entry: 7, path: 'assets/x.js' }, 'The file assets/x.js is not the one that was published as version 1.4.0.'],
+    [{ state: 'unreleased' }, 'has published no version of this page'],
+    [{ state: 'unproven' }, 'does not hold'],
+  ] as const)('says what the page was found to be, and that a liar would say so too: %j', async (release, what) => {
+    const home = open('home');
+    home.access.release = release;
+    location.hash = '#/settings/trust';
+    await said(what);
+    await said('A server that sent you a false page would send it with a false answer here.');
+    await said(`latchkey verify --web ${location.origin}`);
+  });
+
   it('publishes all ten limits and whom this session trusts', async () => {
     open('home', '#/settings/trust');
     await said(`This session trusts ${location.host}`);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { byReason, review } from './review';
 import type { Camera, CameraId, Gap, Timeline } from './types';
 
-const camera = (id: string): Camera => ({ id: id as CameraId, name: id, mode: 'continuous', status: 'recording', error: '', tracks: {}, lastSeen: null, hub: null });
+const camera = (id: string): Camera => ({ id: id as CameraId, name: id, mode: 'continuous', status: 'recording', error: '', tracks: {}, lastSeen: null, hub: null, granted: [] });
 const gap = (from: number, to: number, rest: Partial<Gap> = {}): Gap => ({ from, to, why: 'hub-off', words: '', alarm: false, ...rest });
 const timeline = (rest: Partial<Timeline>): Timeline => ({ ranges: [], gaps: [], events: [], ...rest });
 

@@ -8,7 +8,7 @@ const now = new Date(2026, 10, 23, 12, 4, 30).getTime();
 const upTo = clock(now - 10_000);
 
 const camera = (name: string, status: CameraStatus, rest: Partial<Camera> = {}): Camera => ({
-  id: name as CameraId, name, mode: 'continuous', status, error: '', tracks: {}, lastSeen: now, hub: null, ...rest,
+  id: name as CameraId, name, mode: 'continuous', status, error: '', tracks: {}, lastSeen: now, hub: null, granted: [], ...rest,
 });
 const hub = (online: boolean, lastSeen: number | null = now): Hub => ({
   kid: 'k' as Kid, name: '', online, lastSeen, spoolParts: 0, spoolBytes: 0, spoolLimit: 1, uplink: 'connected', version: '', doubled: null, headsAgeSeconds: 1,

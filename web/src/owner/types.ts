@@ -108,6 +108,8 @@ export interface Camera {
   readonly lastSeen: number | null;
   /** The hub that carries it; null while unknown. */
   readonly hub: Kid | null;
+  /** The stretches of it that this person was given, where nothing of it is his by right: there is no more of it for him. Else empty. */
+  readonly granted: readonly TimeRange[];
 }
 
 export interface Hub {

@@ -28,6 +28,7 @@ type PutLinkRequest struct {
 	Proof         []byte                 `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`     // tlog-proof of the grant's leaf; extra is its tag
 	Mac           []byte                 `protobuf:"bytes,4,opt,name=mac,proto3" json:"mac,omitempty"`         // 32 bytes
 	Words         []byte                 `protobuf:"bytes,5,opt,name=words,proto3" json:"words,omitempty"`     // LKT1, at most 4 KiB
+	Kid           []byte                 `protobuf:"bytes,6,opt,name=kid,proto3" json:"kid,omitempty"`         // of the link's X-Wing key: the address of what was put
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -93,6 +94,13 @@ func (x *PutLinkRequest) GetMac() []byte {
 func (x *PutLinkRequest) GetWords() []byte {
 	if x != nil {
 		return x.Words
+	}
+	return nil
+}
+
+func (x *PutLinkRequest) GetKid() []byte {
+	if x != nil {
+		return x.Kid
 	}
 	return nil
 }
@@ -458,13 +466,14 @@ var File_latchkey_v1_link_proto protoreflect.FileDescriptor
 
 const file_latchkey_v1_link_proto_rawDesc = "" +
 	"\n" +
-	"\x16latchkey/v1/link.proto\x12\vlatchkey.v1\x1a\x1alatchkey/v1/latchkey.proto\"~\n" +
+	"\x16latchkey/v1/link.proto\x12\vlatchkey.v1\x1a\x1alatchkey/v1/latchkey.proto\"\x90\x01\n" +
 	"\x0ePutLinkRequest\x12\x14\n" +
 	"\x05grant\x18\x01 \x01(\fR\x05grant\x12\x18\n" +
 	"\acapsule\x18\x02 \x01(\fR\acapsule\x12\x14\n" +
 	"\x05proof\x18\x03 \x01(\fR\x05proof\x12\x10\n" +
 	"\x03mac\x18\x04 \x01(\fR\x03mac\x12\x14\n" +
-	"\x05words\x18\x05 \x01(\fR\x05words\"\x11\n" +
+	"\x05words\x18\x05 \x01(\fR\x05words\x12\x10\n" +
+	"\x03kid\x18\x06 \x01(\fR\x03kid\"\x11\n" +
 	"\x0fPutLinkResponse\"\x12\n" +
 	"\x10ListLinksRequest\"A\n" +
 	"\x11ListLinksResponse\x12,\n" +

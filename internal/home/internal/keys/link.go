@@ -16,6 +16,7 @@ import (
 
 const (
 	fragmentHead = "#LK1."
+	personHead   = "#LKP1."
 	wordsMagic   = "LKT1"
 	wordsSalt    = 16
 	wordsHead    = len(wordsMagic) + wordsSalt
@@ -23,28 +24,39 @@ const (
 )
 
 // Link is the secret of a link: who has it opens what was granted to its key
-// (protocol 2.9).
+// (protocol 2.9). That of a link to a person finds what was granted to his own
+// key, and opens nothing without that.
 type Link struct {
 	guard
 	secret Secret
 	box    *Sealing
+	person bool
 }
 
 // NewLink draws the secret of a new link.
-func NewLink() *Link { return linkOf(NewSecret()) }
+func NewLink() *Link { return linkOf(NewSecret(), false) }
 
-func linkOf(s Secret) *Link {
+// NewPersonLink draws the secret of a new link to a person.
+func NewPersonLink() *Link { return linkOf(NewSecret(), true) }
+
+func linkOf(s Secret, person bool) *Link {
 	box, err := SealingFromSeed(s.Derive("link seed"))
 	if err != nil { // 32 bytes are always a key
 		panic(err)
 	}
-	return &Link{secret: s, box: box}
+	return &Link{secret: s, box: box, person: person}
 }
 
-// ParseLink reads the fragment of a link, "#LK1." ‖ base64url(secret), in its
-// one form. The error does not quote it.
+// ParseLink reads the fragment of a link, "#LK1." ‖ base64url(secret), or of one
+// to a person, "#LKP1." ‖ base64url(secret), in its one form. The error does not
+// quote it.
 func ParseLink(fragment string) (*Link, error) {
 	text, ok := strings.CutPrefix(fragment, fragmentHead)
+	person := false
+	if !ok {
+		text, ok = strings.CutPrefix(fragment, personHead)
+		person = true
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	defer clear(raw)
 	if !ok || err != nil || len(raw) != SecretSize || base64.RawURLEncoding.EncodeToString(raw) != text {
@@ -54,15 +66,24 @@ func ParseLink(fragment string) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return linkOf(s), nil
+	return linkOf(s, person), nil
 }
 
 // Reveal returns the fragment: this is the secret.
 func (l *Link) Reveal() string {
-	return fragmentHead + base64.RawURLEncoding.EncodeToString(l.secret.bytes()[:])
+	head := fragmentHead
+	if l.person {
+		head = personHead
+	}
+	return head + base64.RawURLEncoding.EncodeToString(l.secret.bytes()[:])
 }
 
-// Sealing is the key that capsules for the link are sealed to.
+// ToPerson reports whether the link is to a person: capsules are sealed to his
+// own key then.
+func (l *Link) ToPerson() bool { return l.person }
+
+// Sealing is the key that capsules for the link are sealed to, unless it is to a
+// person.
 func (l *Link) Sealing() *Sealing { return l.box }
 
 // Kid names that key: the server keeps the share object under it.

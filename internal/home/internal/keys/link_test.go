@@ -53,6 +53,15 @@ func TestLinkVectors(t *testing.T) {
 	if err := l.CheckMAC(hashOf([]byte(v.Text)), v.MAC); err != nil {
 		t.Error(err)
 	}
+	person, err := ParseLink(v.Person)
+	if err != nil || !person.ToPerson() || l.ToPerson() || person.Kid() != l.Kid() || person.Reveal() != v.Person {
+		t.Errorf("a link to a person: %v", err)
+	}
+	card, err := ParseCard(v.Card)
+	if err != nil || card.Digits() != v.Digits {
+		t.Errorf("card: %v", err)
+	}
+	same(t, "card", card.X, v.X)
 	for _, w := range v.Words {
 		got, err := l.OpenWords(w.Sealed)
 		want := LinkWords{w.From, w.Camera, w.Note, w.Zone, latchkey.Hash(w.Policy)}
@@ -114,10 +123,21 @@ func TestLinkIsBound(t *testing.T) {
 
 func FuzzLinkFragment(f *testing.F) {
 	f.Add("#LK1.gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8")
+	f.Add("#LKP1.gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp8")
 	f.Add("#LK1.")
 	f.Fuzz(func(t *testing.T, s string) {
 		if l, err := ParseLink(s); err == nil && l.Reveal() != s {
 			t.Fatal("two fragments for one link")
+		}
+	})
+}
+
+func FuzzCard(f *testing.F) {
+	f.Add(Card{X: make([]byte, SealPublicSize)}.String())
+	f.Add("LKCARD1.")
+	f.Fuzz(func(t *testing.T, s string) {
+		if c, err := ParseCard(s); err == nil && (c.String() != s || len(c.X) != SealPublicSize) {
+			t.Fatal("two texts for one card")
 		}
 	})
 }

@@ -44,7 +44,7 @@ func secretsOf(t *testing.T, raw []byte) map[string]any {
 	return map[string]any{
 		"Secret": s, "*Secret": &s, "[]Secret": []Secret{s}, "map": map[string]Secret{"k": s},
 		"Signing": *sign, "*Signing": sign, "Sealing": *box, "*Sealing": box,
-		"Link": *linkOf(s), "*Link": linkOf(s), "Code": code, "*Code": &code, "Vault": *vault, "*Vault": vault,
+		"Link": *linkOf(s, false), "*Link": linkOf(s, false), "Code": code, "*Code": &code, "Vault": *vault, "*Vault": vault,
 		"MachineKey": MachineKey{k: s}, "Identity": Identity{Signing: sign, Sealing: box},
 		"outer": o, "*outer": &o, "any": any(o),
 	}

@@ -63,6 +63,10 @@ type Cloud struct {
 	// Damage, when set, says which messages of parts lose a bit on their way.
 	Damage func(kind byte) bool
 
+	// OnAnchor, when set, is asked before an anchor is taken: an error refuses it,
+	// lose takes it and answers that the server is away.
+	OnAnchor func() (lose bool, err error)
+
 	mu         sync.Mutex
 	notes      [][]byte
 	state      chain.State
@@ -177,6 +181,13 @@ func (c *Cloud) SetChain(notes [][]byte) {
 	if live != nil {
 		live.send(0x85, &latchkeyv1.ChainNotice{HeadSeq: s.Seq})
 	}
+}
+
+// Chain returns the household's chain.
+func (c *Cloud) Chain() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.notes
 }
 
 // Watch says that these tracks are watched, now and on later connections.

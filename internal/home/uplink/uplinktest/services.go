@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"connectrpc.com/connect"
@@ -111,6 +112,45 @@ func (s chains) GetChain(_ context.Context, req *connect.Request[latchkeyv1.GetC
 	}
 	from := min(req.Msg.GetFromSeq(), uint64(len(s.notes)))
 	return connect.NewResponse(&latchkeyv1.GetChainResponse{Notes: s.notes[from:]}), nil
+}
+
+// AppendStatement takes an anchor of the hub that is signed in.
+func (s chains) AppendStatement(_ context.Context, req *connect.Request[latchkeyv1.AppendStatementRequest]) (*connect.Response[latchkeyv1.AppendStatementResponse], error) {
+	token := req.Header().Get("Authorization")
+	s.mu.Lock()
+	hub, ok := s.tokens[token[min(len("Bearer "), len(token)):]]
+	state, notes, answer := s.state, s.notes, s.OnAnchor
+	s.mu.Unlock()
+	if !ok {
+		return nil, connect.NewError(connect.CodeUnauthenticated, errors.New("no session"))
+	}
+	n, err := chain.ParseNote(req.Msg.GetNote())
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	st, err := chain.ParseStatement(n)
+	if err != nil || n.Type != chain.TypeAnchor || st.Common().By != hub {
+		return nil, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("a hub appends its anchors (%v)", err))
+	}
+	lose := false
+	if answer != nil {
+		if lose, err = answer(); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		state, notes = s.state, s.notes
+		s.mu.Unlock()
+	}
+	if _, err := chain.Apply(state, n, time.Now().Unix()); errors.Is(err, latchkey.ErrConflict) {
+		return nil, connect.NewError(connect.CodeAborted, err)
+	} else if err != nil {
+		return nil, connect.NewError(connect.CodePermissionDenied, err)
+	}
+	s.SetChain(append(notes[:len(notes):len(notes)], req.Msg.GetNote()))
+	if lose {
+		return nil, connect.NewError(connect.CodeUnavailable, errors.New("the answer is lost"))
+	}
+	return connect.NewResponse(&latchkeyv1.AppendStatementResponse{Seq: state.Seq + 1}), nil
 }
 
 // mailbox carries pairing mail.

@@ -182,6 +182,7 @@ describe('every page', () => {
     await said('Garden gate');
     home.access.add(home.access.party('Ann', true), { type: 'member', person: home.access.party('Ben'), role: 'viewer', share: false, sees: [], before: null });
     await said('Ben waits for the public log');
+    await said('until then nothing is handed over');
     home.access.prove();
     await vi.waitFor(() => expect(words()).not.toContain('waits for the public log'));
   });

@@ -1,5 +1,5 @@
 /** What pages ask the worker about the public log and the household's statements; a part of {@link Calls}. */
-import type { AccessRow, LogState, StatementProof } from './types';
+import type { AccessRow, LogState, PageRelease, StatementProof } from './types';
 
 export interface AccessCalls {
   logState: { args: null; value: LogState; news: never };
@@ -8,6 +8,7 @@ export interface AccessCalls {
   completenessProof: { args: null; value: { readonly file: string; readonly until: number }; news: never };
   verifyAgain: { args: { readonly acceptPolicy: boolean }; value: LogState; news: never };
   accessNews: { args: null; value: AccessRow[]; news: never };
+  checkPage: { args: null; value: PageRelease; news: never };
   seenAccess: { args: { readonly seq: number }; value: undefined; news: never };
 }
 

@@ -1,6 +1,6 @@
 /** The public log and the statements of the home in memory. It keeps the contract of {@link HomeAccess}; never part of the built app. */
 import type { AppError, CameraId, HomeChange, Kid, Result } from '../types';
-import type { AccessRow, Breach, BreachKind, Decision, Given, HomeAccess, LogState, Party, StatementProof } from './types';
+import type { AccessRow, Breach, BreachKind, Decision, Given, HomeAccess, LogState, PageRelease, Party, StatementProof } from './types';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -14,6 +14,7 @@ export class FakeAccess implements HomeAccess {
   state: LogState;
   list: AccessRow[];
   unread: readonly number[];
+  release: PageRelease = { state: 'released', version: '1.4.0', source: '4c26716', entry: 812, files: 101 };
   readonly #tell: (what: HomeChange) => void;
   readonly #began = Date.now();
 
@@ -89,6 +90,11 @@ export class FakeAccess implements HomeAccess {
     this.calls.push(`seen ${seq}`);
     this.unread = this.unread.filter((s) => s > seq);
     return Promise.resolve(ok(undefined));
+  }
+
+  page(): Promise<Result<PageRelease>> {
+    this.calls.push('page');
+    return Promise.resolve(ok(this.release));
   }
 
   #story(me: string): AccessRow[] {

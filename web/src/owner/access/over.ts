@@ -16,6 +16,7 @@ export function accessOver(line: AccessLine): HomeAccess {
     completeness: () => line.ask('completenessProof', null),
     again: (a) => line.ask('verifyAgain', a),
     news: () => line.ask('accessNews', null),
+    page: () => line.ask('checkPage', null),
     seen: (seq) => line.ask('seenAccess', { seq }),
   };
 }

@@ -135,6 +135,17 @@ export interface StatementProof {
   readonly witnesses: readonly { readonly name: string; readonly at: number }[];
 }
 
+/** What a page can find out about its own program: what it was given, held against what stands in the public log. */
+export type PageRelease =
+  /** All `files` are those of the release. */
+  | { readonly state: 'released'; readonly version: string; readonly source: string; readonly entry: number; readonly files: number }
+  /** `path` is missing, or another file than the release's. */
+  | { readonly state: 'differs'; readonly version: string; readonly source: string; readonly entry: number; readonly path: string }
+  /** The server has published none. */
+  | { readonly state: 'unreleased' }
+  /** It gives out one that two of the pinned releasers did not sign, or that the log does not have. */
+  | { readonly state: 'unproven' };
+
 /** The public log and the household's statements. */
 export interface HomeAccess {
   /** What was verified so far; answers at once. */
@@ -151,4 +162,6 @@ export interface HomeAccess {
   news(): Promise<Result<AccessRow[]>>;
   /** The reader has read everything up to this statement. */
   seen(seq: number): Promise<Result<void>>;
+  /** The program of this page against the release in the log. */
+  page(): Promise<Result<PageRelease>>;
 }

@@ -6,7 +6,7 @@ import { empty, rightsWords, sameRights, sight, sightWords, toForm, toRights } f
 
 const id = (n: number): CameraId => n.toString(16).padStart(32, '0') as CameraId;
 const camera = (n: number, name: string, sound = true): Camera => ({
-  id: id(n), name, mode: 'continuous', status: 'recording', error: '', lastSeen: null, hub: null,
+  id: id(n), name, mode: 'continuous', status: 'recording', error: '', lastSeen: null, hub: null, granted: [],
   tracks: sound ? { audio: { track: 't' as never, codec: '', width: 0, height: 0, fps: 0, kbps: 0 } } : {},
 });
 const porch = camera(1, 'Porch');

@@ -28,7 +28,7 @@ export class FakeSharing implements HomeSharing {
     const link = ask.for.kind === 'link' ? { url: 'https://home.example/s#LK1.A_hkk2rTb26alGVToCDWRgY91_PE69VIVSyjtEOZBH8', qr: fakeQr() } : null;
     const one: Shared = {
       id: String(this.list.length).padStart(32, '0'), kind: ask.for.kind, to: ask.for.kind === 'link' ? '' : 'Sam', by: { name: 'Ann', me: true },
-      camera: ask.camera, cameraName: this.#cameras().find((c) => c.id === ask.camera)?.name ?? '', from: ask.from, until: ask.to, sound: ask.sound,
+      camera: ask.camera, cameraName: this.#cameras().find((c) => c.id === ask.camera)?.name ?? '', from: ask.from, until: ask.to, sound: ask.sound, standing: ask.to > Date.now(),
       given: Date.now(), served: ask.until, views: link === null ? null : 0, lastView: null, waiting: false, link,
     };
     this.list = [one, ...this.list];

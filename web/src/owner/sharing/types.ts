@@ -4,7 +4,7 @@ import type { CameraId, Kid, Result } from '../types';
 /** A stretch of one camera, for whoever has the link or for a member. */
 export interface ShareAsk {
   readonly camera: CameraId;
-  /** whole seconds, half open */
+  /** whole seconds, half open; for a member it may be still to come, of a camera that is not his by right */
   readonly from: number;
   readonly to: number;
   readonly sound: boolean;
@@ -27,8 +27,9 @@ export type ShareNews =
 export interface Shared {
   /** the grant's id in hex */
   readonly id: string;
-  readonly kind: 'link' | 'member';
-  /** The member it was given to; empty for a link, or while his name is unknown. */
+  /** `contact`: a person of another household, by a link that only his keys open */
+  readonly kind: 'link' | 'member' | 'contact';
+  /** The member it was given to; empty for others, or while his name is unknown. */
   readonly to: string;
   readonly by: { readonly name: string; readonly me: boolean };
   readonly camera: CameraId | null;
@@ -36,6 +37,8 @@ export interface Shared {
   readonly from: number;
   readonly until: number;
   readonly sound: boolean;
+  /** What of it is still to come is his as it is recorded. */
+  readonly standing: boolean;
   readonly given: number;
   /** when the operator stops serving it */
   readonly served: number;

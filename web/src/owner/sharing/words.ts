@@ -1,4 +1,5 @@
 /** The words of sharing: loaded with its dialog and its list. */
+import type { Ahead } from './form';
 import type { ShareStep } from './types';
 
 export const ms = {
@@ -15,6 +16,17 @@ export const ms = {
   forLink: 'Anybody who has the link',
   forMember: 'Somebody of your home',
   who: 'Who',
+  when: 'What of this camera',
+  minutes: 'This stretch',
+  ahead: 'From now on',
+  aheadFor: 'For how long',
+  aheadLengths: { hour: '1 hour', day: '1 day', threeDays: '3 days', week: '7 days' } satisfies Record<Ahead, string>,
+  notTheirs: (name: string) => `${name} does not see this camera. Here you can let them see it from now on, for a while.`,
+  theirsAnyway: (name: string) => `${name} sees this camera anyway; what is from before can be shared.`,
+  aheadShows: (from: string) => `They see this camera from now on, live and recorded, and what it notices, until ${from}. Nothing from before, nothing after.`,
+  aheadServed: 'What was recorded in that time can be seen for 30 days after.',
+  aheadGiven: (name: string, until: string) => `${name} sees it as soon as your hub has heard of it, normally within seconds, until ${until}.`,
+  asRecorded: 'as it is recorded',
   nobody: 'Nobody else is in your home yet.',
   sound: 'With sound',
   silent: 'Without sound',
@@ -53,6 +65,7 @@ export const ms = {
   listLead: 'Footage that somebody outside, or somebody of your home, was given on its own.',
   none: 'Nothing is shared right now. Open a camera, select a stretch of its timeline, and press Share.',
   byLink: 'By link',
+  toPerson: 'With one person of another household',
   toMember: (name: string) => `With ${name === '' ? 'somebody of your home' : name}`,
   cameraGone: 'A camera',
   worksUntil: (until: string) => `until ${until}`,
