@@ -28,6 +28,11 @@ import (
 // startAnchored is a demo with two witnesses, whose hub ends an epoch every few
 // seconds and anchors it.
 func startAnchored(t *testing.T) *demo {
+	return startAnchoredWith(t, func(d *demo) func(context.Context) error { return d.startCameras })
+}
+
+// startAnchoredWith is the same with other cameras.
+func startAnchoredWith(t *testing.T, cameras func(d *demo) func(context.Context) error) *demo {
 	t.Helper()
 	d := newDemo(t, t.TempDir(), t.TempDir())
 	t.Cleanup(d.stop)
@@ -61,7 +66,7 @@ func startAnchored(t *testing.T) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(d.openHousehold, d.startCameras, d.startHub, d.addCameras)
+	start(d.openHousehold, cameras(d), d.startHub, d.addCameras)
 	return d
 }
 

@@ -155,19 +155,20 @@ func (c *evidenceCheck) chain(context.Context) error {
 	return nil
 }
 
-// log checks the proofs that there are. A file without any is one that was made
-// while the log was away: nothing is claimed of it then.
+// log checks the proofs that there are, under the reader's policy or else the
+// file's own. A file without any is one that was made while the log was away:
+// nothing is claimed of it then.
 func (c *evidenceCheck) log(context.Context) error {
 	own, err := c.file.small(evPolicy)
-	if errors.Is(err, latchkey.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, latchkey.ErrNotFound) {
 		return err
 	}
 	text := c.policyText
-	if c.report.OwnPolicy = text == ""; c.report.OwnPolicy {
-		text = string(own)
+	if text == "" {
+		text, c.report.OwnPolicy = string(own), len(own) > 0
+	}
+	if text == "" {
+		return nil
 	}
 	policy, err := publiclog.Parse(text, c.past.head()) // of the operator and the log that genesis names
 	if err != nil {
@@ -341,8 +342,15 @@ func (c *evidenceCheck) sameMovie(made *os.File) error {
 	}
 }
 
-// deleted reports whether the household's own statements say that all of this
-// time may be gone (claim C29).
+// deleted reports whether admins have ordered that all of this time be deleted
+// (claim C29). How long footage is kept says nothing of a hole: what is too old
+// goes from the front.
 func (c *evidenceCheck) deleted(s Span) bool {
-	return len(without([]Span{s}, deletedSpans(c.past.states, c.said.Video, time.Now())...)) == 0
+	var ordered []Span
+	for _, e := range c.past.head().Erased {
+		if e.Track == c.said.Video {
+			ordered = append(ordered, Span{time.Unix(e.From, 0), time.Unix(e.Until, 0)})
+		}
+	}
+	return len(without([]Span{s}, ordered...)) == 0
 }

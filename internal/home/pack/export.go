@@ -298,8 +298,8 @@ func (e *exporter) put(t *outTrack, p parsed) error {
 		return err
 	}
 	for i, s := range p.samples {
-		at := rescale(s.Decode, p.scale, t.info.Timescale)
-		if err := e.join(t, at); err != nil {
+		at, err := e.join(t, rescale(s.Decode, p.scale, t.info.Timescale))
+		if err != nil {
 			return err
 		}
 		if i == 0 && (fresh || e.last != t || t.chunks[len(t.chunks)-1].samples >= chunkSamples) {
@@ -318,20 +318,23 @@ func (e *exporter) put(t *outTrack, p parsed) error {
 	return nil
 }
 
-// join makes the last sample end where the next begins, and notes a gap.
-func (e *exporter) join(t *outTrack, at int64) error {
+// join makes the last sample end where the next begins, and notes a gap. A sample
+// that is not later than the last, by a clock that was set back, comes a tick
+// after it. It returns where the sample begins.
+func (e *exporter) join(t *outTrack, at int64) (int64, error) {
 	if len(t.samples) == 0 {
-		return nil
+		return at, nil
 	}
 	last := &t.samples[len(t.samples)-1]
-	if at <= last.decode || at-last.decode > 1<<32-1 {
-		return fmt.Errorf("pack: export: %w: fragments out of order", latchkey.ErrInvalid)
+	at = max(at, last.decode+1)
+	if at-last.decode > 1<<32-1 {
+		return 0, fmt.Errorf("pack: export: %w: a pause of more than half a day", latchkey.ErrInvalid)
 	}
 	if end := t.end(); t.info.Video && at-end > int64(t.info.Timescale)/2 {
 		e.gaps = append(e.gaps, Gap{TimeOf(end, t.info.Timescale), TimeOf(at, t.info.Timescale)})
 	}
 	last.duration = uint32(at - last.decode)
-	return nil
+	return at, nil
 }
 
 // use makes the sample entry of an init the current one. It reports whether

@@ -1,10 +1,8 @@
 /** A range of a camera's footage as one MP4, fetched and opened here. */
 import type { CameraId, Download, DownloadProgress, Gap } from '../owner/types';
-import { type Fragment, type Init, parseFragment, parseInit } from '../player/fmp4';
 import { bulkPace, type Footage } from './footage';
 import { Failure } from './failure';
-import { Mp4File } from './mp4file';
-import { recordType } from './part';
+import { movieOf, type Piece, pieceIn, type Pieces } from './movie';
 import type { Fault, Timed } from './reader';
 import { gapWords, merged } from './timeline';
 
@@ -21,93 +19,43 @@ interface Source {
   onFault(fault: Fault): void;
 }
 
-interface Piece {
-  readonly init: Init;
-  readonly fragment: Fragment;
-}
-
 type Reads = AsyncGenerator<{ opened: readonly Timed[]; faults: readonly Fault[]; bytes: number }>;
 type OnRead = (bytes: number, at: number | null, faults: readonly Fault[]) => void;
 
-/** Reads one track's pieces and keeps count of the bytes fetched. */
-class PieceStream {
-  init: Init | null = null;
-  #queue: Piece[] = [];
-  readonly #reads: Reads;
-  readonly #onRead: OnRead;
-
-  constructor(reads: Reads, onRead: OnRead) {
-    this.#reads = reads;
-    this.#onRead = onRead;
-  }
-
-  /** The next piece without taking it; null at the end. */
-  async peek(): Promise<Piece | null> {
-    while (this.#queue.length === 0) {
-      const { value, done } = await this.#reads.next();
+/** The pieces of a track as they are read. */
+function piecesOf(reads: Reads, onRead: OnRead): Pieces {
+  const queue: Piece[] = [];
+  return async () => {
+    while (queue.length === 0) {
+      const { value, done } = await reads.next();
       if (done === true) return null;
-      for (const t of value.opened) this.#queue.push(...this.#pieces(t));
-      this.#onRead(value.bytes, value.opened[value.opened.length - 1]?.at ?? null, value.faults);
+      for (const t of value.opened) queue.push(...pieceIn(t.part));
+      onRead(value.bytes, value.opened[value.opened.length - 1]?.at ?? null, value.faults);
     }
-    return this.#queue[0] ?? null;
-  }
-
-  take(): void {
-    this.#queue.shift();
-  }
-
-  #pieces(t: Timed): Piece[] {
-    for (const r of t.part.records) if (r.type === recordType.init) this.init = parseInit(r.data);
-    const init = this.init;
-    if (init === null) return [];
-    return t.part.records.filter((r) => r.type === recordType.fragment).map((r) => ({ init, fragment: parseFragment(r.data) }));
-  }
+    return queue.shift() ?? null;
+  };
 }
 
 /** Throws Failure 'not-found' when the range holds no picture. */
 export async function download(s: Source, progress: (p: DownloadProgress) => void, signal: AbortSignal): Promise<Download> {
   const meter = new Meter(s.from, s.to, progress);
   const faults: Fault[] = [];
-  const open = (track: string, counts: boolean): PieceStream =>
-    new PieceStream(s.footage.read(track, { from: s.from, to: s.to }, bulkPace, signal), (bytes, at, bad) => {
+  const open = (track: string, counts: boolean): Pieces =>
+    piecesOf(s.footage.read(track, { from: s.from, to: s.to }, bulkPace, signal), (bytes, at, bad) => {
+      // A read that was cancelled ends like one that is done.
+      if (signal.aborted) throw new Failure('network', 'download: cancelled');
       meter.add(bytes, counts ? at : null);
       for (const f of bad) {
         faults.push(f);
         s.onFault(f);
       }
     });
-  const video = open(s.video, true);
-  const audio = s.audio === null ? null : open(s.audio, false);
-  const file = await mux(video, audio, signal);
-  if (file === null) throw new Failure('not-found', 'download: no footage in this range');
-  return { blob: file.finish(s.from, s.to), filename: filename(s.name, s.from), gaps: gapsWith(s.gaps, faults) };
+  const { file } = await movieOf(open(s.video, true), s.audio === null ? null : open(s.audio, false), nanoseconds(s.from), nanoseconds(s.to));
+  if (signal.aborted) throw new Failure('network', 'download: cancelled');
+  return { blob: file, filename: filename(s.name, s.from), gaps: gapsWith(s.gaps, faults) };
 }
 
-async function mux(video: PieceStream, audio: PieceStream | null, signal: AbortSignal): Promise<Mp4File | null> {
-  const first = await video.peek();
-  if (first === null) return null;
-  const sound = audio === null ? null : await audio.peek();
-  const file = new Mp4File(first.init, sound?.init ?? null);
-  for (;;) {
-    const v = await video.peek();
-    const a = audio === null ? null : await audio.peek();
-    // A read that was cancelled ends like one that is done.
-    if (signal.aborted) throw new Failure('network', 'download: cancelled');
-    if (v === null && a === null) return file;
-    // In the order of their times, so that a player reads the file front to back.
-    if (v !== null && (a === null || seconds(v) <= seconds(a))) {
-      file.addVideo(v.init, v.fragment);
-      video.take();
-    } else if (a !== null) {
-      file.addAudio(a.init, a.fragment);
-      audio?.take();
-    }
-  }
-}
-
-function seconds(p: Piece): number {
-  return p.fragment.decodeTime / p.init.timescale;
-}
+const nanoseconds = (ms: number): bigint => BigInt(Math.round(ms)) * 1_000_000n;
 
 class Meter {
   readonly #from: number;

@@ -1,7 +1,7 @@
 /** Whose signatures count (docs/spec/log.md, "Policy"), and what holds under it. */
 import { type Bytes, equal, parseB64, utf8 } from '../crypto/bytes';
 import { Failure, refuse } from '../crypto/failure';
-import { decimal, encodeEntry } from './leaf';
+import { decimal, encodeEntry, parseEntry } from './leaf';
 import { type Key, type KeyType, parseKey, parseSigned, type SignatureLine, type Signed, timeOf, verifySigned, vkeyOf } from './signed';
 import type { Tree } from './tree';
 
@@ -192,6 +192,15 @@ export class Policy {
     const held = await verifySigned(n, [this.#key('operator'), ...this.auditors.values()]);
     if (!held.has(this.#key('operator'))) throw refuse('ledger: the operator has not signed the set');
     if (this.auditors.size > 0 && ![...this.auditors.values()].some((k) => held.has(k))) throw refuse('ledger: no auditor vouches for the set');
+    return setOf(n.text, this.origin);
+  }
+
+  /** The set note that is an entry of the log: as the operator alone had signed it. Throws Failure 'verify'. */
+  async loggedSet(entry: Uint8Array): Promise<SetNote> {
+    const e = parseEntry(entry);
+    if (e.kind !== 'public') throw refuse('ledger: the entry is no set');
+    const n = parseSigned(e.note);
+    if (!(await verifySigned(n, [this.#key('operator')])).has(this.#key('operator'))) throw refuse('ledger: the operator has not signed the set');
     return setOf(n.text, this.origin);
   }
 

@@ -30,6 +30,8 @@ export interface Sample {
 }
 
 export interface Fragment {
+  /** counted by the hub without a hole within an epoch; 0: not said */
+  readonly sequence: number;
   /** decode time of the first sample, in timescale units since the Unix epoch */
   readonly decodeTime: number;
   readonly samples: readonly Sample[];
@@ -183,7 +185,9 @@ export function parseFragment(b: Bytes): Fragment {
   const decodeTime = tfdt.body[0] === 1 ? Number(tv.getBigUint64(4)) : tv.getUint32(4);
   const defaults = trackDefaults(tfhd.body);
   const samples = traf.filter((x) => x.type === 'trun').flatMap((x) => runSamples(x.body, defaults, b, moofAt));
-  return { decodeTime, samples };
+  const mfhd = boxes(moof.body).find((x) => x.type === 'mfhd');
+  const sequence = mfhd === undefined ? 0 : dataView(mfhd.body).getUint32(4);
+  return { sequence, decodeTime, samples };
 }
 
 interface Defaults {

@@ -58,10 +58,10 @@ export interface TestSample {
   readonly offset: number;
 }
 
-export function fragment(a: { decodeTime: number; samples: readonly TestSample[] }): Bytes {
+export function fragment(a: { decodeTime: number; samples: readonly TestSample[]; sequence?: number }): Bytes {
   const rows = a.samples.map((s) => [...n32(s.duration), ...n32(s.data.length), ...n32(s.sync ? 0x02000000 : 0x01010000), ...n32(s.offset >>> 0)]);
   const build = (dataOffset: number): Bytes =>
-    box('moof', box('mfhd', n32(0), n32(1)), box(
+    box('moof', box('mfhd', n32(0), n32(a.sequence ?? 1)), box(
       'traf', box('tfhd', n32(0x020000), n32(1)), box('tfdt', n32(1 << 24), n64(a.decodeTime)),
       box('trun', n32(0x01000f01), n32(a.samples.length), n32(dataOffset), ...rows),
     ));
