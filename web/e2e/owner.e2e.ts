@@ -4,6 +4,7 @@
  * see, through the served app with its real policy headers.
  */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contrast, eventually, expectAccessible, expectMoving, glass, openPage, startBrowser } from './browser';
@@ -113,6 +114,23 @@ describe('an owner, in a browser that was never here', () => {
     expect(bytes.length).toBeGreaterThan(20_000);
     expect(bytes.subarray(4, 8).toString('latin1')).toBe('ftyp');
     await page.getByText(/^Saved .*\.mp4/).waitFor();
+  });
+
+  it('takes it home as evidence, which holds without an account', async () => {
+    const [download] = await Promise.all([page.waitForEvent('download', { timeout: 60_000 }), page.getByRole('button', { name: 'As evidence' }).click()]);
+    expect(download.suggestedFilename()).toMatch(/\.lkx$/);
+    await page.getByText('It proves where it is from.').waitFor();
+    await expectAccessible(page);
+    const said = JSON.parse(await latchkey.run('stranger', ['verify', await download.path(), '--json'])) as { ok: boolean; problems: readonly string[]; logged: readonly unknown[]; recorded_after: string | null };
+    expect(said).toMatchObject({ ok: true, problems: [] });
+    expect(said.logged).toHaveLength(1);
+    const file = join(latchkey.dir, 'taken.lkx');
+    await download.saveAs(file);
+    const { page: other } = await openPage(browser, demo.page);
+    await other.goto(`${demo.page}verify`);
+    await other.getByTestId('file').setInputFiles(file);
+    await other.getByTestId('verdict').filter({ hasText: 'This is what the hub recorded' }).waitFor();
+    await other.context().close();
   });
 
   it('finds its way in every other place', async () => {

@@ -12,9 +12,9 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build, preview, type PreviewServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectAccessible, startBrowser } from './browser';
+import { LOOK, LOOKS, misfits } from './looks';
 
 const WEB = join(import.meta.dirname, '..');
-const LOOK = process.env['LOOK'];
 const CODE = '5J2K-9QWX-0TFD-M7VC-3HRB-ZN4Y-81GA-E6PS';
 const NEW_CODE = 'T3WA-6HZQ-94KD-0VNM-8PXJ-C5RB-E1GY-S7F2';
 const INVITATION = '7C4T-01ZD-QM8X-KV5N-9RHW-2EJG-P6SA-B3FY';
@@ -194,27 +194,6 @@ afterAll(async () => {
   await server?.close();
   await rm(dist, { recursive: true, force: true });
 });
-
-/** What sticks out to the right, and what a thumb would miss: buttons and links that stand by themselves. */
-function misfits(): string[] {
-  const out: string[] = [];
-  const root = document.querySelector('main') ?? document.body;
-  if (root.scrollWidth > root.clientWidth) out.push(`wider than its ${root.clientWidth} px: ${root.scrollWidth}`);
-  if (document.documentElement.scrollWidth > innerWidth) out.push('the page is wider than the screen');
-  const shown = document.querySelector('dialog[open]') ?? document.body;
-  for (const element of shown.querySelectorAll<HTMLElement>('button, a[href], label:has(input[type=radio], input[type=checkbox]), input:not([type=radio], [type=checkbox]), select')) {
-    if (!element.checkVisibility() || element.closest('.sr-only, p, li > span') !== null || element.classList.contains('sr-only') || element.tabIndex < 0) continue;
-    const { height, width } = element.getBoundingClientRect();
-    if (height > 0 && (height < 43.5 || width < 43.5)) out.push(`too small: ${element.tagName} “${element.textContent?.trim().slice(0, 30)}” ${width}×${height}`);
-  }
-  return out;
-}
-
-const PHONE = { name: 'phone', width: 390, height: 844 } as const;
-const DESK = { name: 'desk', width: 1440, height: 900 } as const;
-const ALL = [[PHONE, 'light'], [DESK, 'dark'], [PHONE, 'dark'], [DESK, 'light']] as const;
-// Each size and each scheme once; all four for whoever looks.
-const LOOKS = (LOOK === undefined ? ALL.slice(0, 2) : ALL).map(([size, scheme]) => ({ title: `${size.name} ${scheme}`, size, scheme }));
 
 describe.each(LOOKS)('$title', ({ title, size, scheme }) => {
   let context: BrowserContext;

@@ -6,7 +6,7 @@ import { movieOf, type Piece, pieceIn, type Pieces } from './movie';
 import type { Fault, Timed } from './reader';
 import { gapWords, merged } from './timeline';
 
-interface Source {
+export interface DownloadSource {
   readonly footage: Pick<Footage, 'read'>;
   readonly camera: CameraId;
   readonly name: string;
@@ -37,7 +37,7 @@ function piecesOf(reads: Reads, onRead: OnRead): Pieces {
 }
 
 /** Throws Failure 'not-found' when the range holds no picture. */
-export async function download(s: Source, progress: (p: DownloadProgress) => void, signal: AbortSignal): Promise<Download> {
+export async function download(s: DownloadSource, progress: (p: DownloadProgress) => void, signal: AbortSignal): Promise<Download> {
   const meter = new Meter(s.from, s.to, progress);
   const faults: Fault[] = [];
   const open = (track: string, counts: boolean): Pieces =>
@@ -52,12 +52,12 @@ export async function download(s: Source, progress: (p: DownloadProgress) => voi
     });
   const { file } = await movieOf(open(s.video, true), s.audio === null ? null : open(s.audio, false), nanoseconds(s.from), nanoseconds(s.to));
   if (signal.aborted) throw new Failure('network', 'download: cancelled');
-  return { blob: file, filename: filename(s.name, s.from), gaps: gapsWith(s.gaps, faults) };
+  return { blob: file, filename: filename(s.name, s.from, 'mp4'), gaps: gapsWith(s.gaps, faults) };
 }
 
 const nanoseconds = (ms: number): bigint => BigInt(Math.round(ms)) * 1_000_000n;
 
-class Meter {
+export class Meter {
   readonly #from: number;
   readonly #to: number;
   readonly #progress: (p: DownloadProgress) => void;
@@ -84,16 +84,16 @@ class Meter {
   }
 }
 
-function gapsWith(gaps: readonly Gap[], faults: readonly Fault[]): Gap[] {
+export function gapsWith(gaps: readonly Gap[], faults: readonly Fault[]): Gap[] {
   const bad = faults.map((f): Gap => ({ from: f.from, to: f.to, why: f.why, alarm: f.why !== 'not-shared', words: gapWords[f.why] }));
   return merged([...gaps, ...bad]);
 }
 
 /** `porch-2026-11-23-1204.mp4`, in the reader's zone. */
-function filename(name: string, at: number): string {
+export function filename(name: string, at: number, kind: 'mp4' | 'lkx'): string {
   const d = new Date(at);
   const two = (n: number): string => String(n).padStart(2, '0');
   const day = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}-${two(d.getHours())}${two(d.getMinutes())}`;
   const safe = name.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '-').replaceAll(/^-|-$/g, '');
-  return `${safe === '' ? 'camera' : safe}-${day}.mp4`;
+  return `${safe === '' ? 'camera' : safe}-${day}.${kind}`;
 }

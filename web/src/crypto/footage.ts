@@ -37,15 +37,15 @@ export class Footage {
     this.#epochs = epochs;
   }
 
-  /** Reads a track from the last random-access part at or before `from`. Ends at `to`, or where footage ends now. */
-  async *read(track: string, span: Span, pace: Pace, signal: AbortSignal): AsyncGenerator<Read & { readonly bytes: number }> {
+  /** Reads a track from the last random-access part at or before `from`. Ends at `to`, or where footage ends now. `parts` are as they came, not verified. */
+  async *read(track: string, span: Span, pace: Pace, signal: AbortSignal): AsyncGenerator<Read & { readonly bytes: number; readonly parts: readonly Part[] }> {
     const reader = new TrackReader(track, this.#epochs, span.rap === true);
     let query: FootageQuery | null = { ...limits(span), from: span.from / 1000, max: pace.first };
     while (query !== null && !signal.aborted) {
       const reply: Awaited<ReturnType<Api['parts']>> = await this.#api.parts(track, query, signal);
       const { parts, fault } = splitReply(reply.bytes);
       const read = await reader.read(parts);
-      yield { opened: read.opened, faults: [...read.faults, ...fault], bytes: reply.bytes.length };
+      yield { opened: read.opened, faults: [...read.faults, ...fault], bytes: reply.bytes.length, parts };
       query = reply.next === null || parts.length === 0 ? null : { ...limits(span), epoch: reply.next.epoch, seq: reply.next.seq, max: pace.later };
     }
   }

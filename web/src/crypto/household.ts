@@ -18,6 +18,7 @@ import { Footage } from './footage';
 import type { InviteRooms, InviteTalk } from './invite';
 import { LiveSocket } from './live';
 import type { LogBook } from './logbook';
+import type { DownloadArgs } from './messages';
 import type { Member } from './member';
 import type { Contacts } from './contacts';
 import { NameBook } from './names';
@@ -498,7 +499,7 @@ export class Household {
     return this.#previews.at(tracks, at, (f) => { this.fault(id, f); }, signal);
   }
 
-  async download(a: { camera: CameraId; from: number; to: number; audio: boolean }, progress: (p: DownloadProgress) => void, signal: AbortSignal): Promise<Download> {
+  async download(a: DownloadArgs, progress: (p: DownloadProgress) => void, signal: AbortSignal): Promise<Download> {
     const video = this.track(a.camera, 'video');
     if (video === null) throw new Failure('not-found', 'household: the camera has no picture');
     const { gaps } = await this.timeline(a.camera, a.from, a.to, signal);
@@ -506,8 +507,13 @@ export class Household {
     const audio = a.audio ? this.track(a.camera, 'audio') : null;
     const onFault = (f: Fault): void => { this.fault(a.camera, f); };
     // Few visits end in a file: who only looks does not load what writes one.
-    const { download } = await import('./download');
-    return download({ footage: this.footage, ...a, name, video, audio, gaps, onFault }, progress, signal);
+    const source = { footage: this.footage, ...a, name, video, audio, gaps, onFault };
+    if (a.as === 'movie') return (await import('./download')).download(source, progress, signal);
+    const { downloadEvidence } = await import('./evidencefile');
+    const { api, chain } = this.#member;
+    const log = await this.#logBook();
+    const policy = async (): Promise<string | null> => (await (await import('./logproof')).pinnedPolicy(this.#member))?.text ?? null;
+    return downloadEvidence(source, { api, chain, epochs: this.#epochs, log, policy }, progress, signal);
   }
 
   trust(): Trust {

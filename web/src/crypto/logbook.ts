@@ -6,8 +6,11 @@
 import type { Breach, BreachKind, LogState, StatementProof } from '../owner/access/types';
 import type { Complete } from '../ledger/completeness';
 import { NotWitnessed, Policy } from '../ledger/policy';
+import { encodeProof } from '../ledger/proof';
+import { Log } from '../ledger/reader';
 import type { Released } from '../ledger/release';
 import { TileCache } from '../ledger/tilecache';
+import type { Tree } from '../ledger/tree';
 import { type Bytes, equal, own } from './bytes';
 import { Failure, isKind, refuse } from './failure';
 import { H } from './hash';
@@ -265,6 +268,15 @@ export class LogBook {
     const file = proofFile(await check.prove(now, seq, leaf));
     const witnesses = [...(await policy.cosigners(now.raw))].map(([name, time]) => ({ name, at: time * 1000 }));
     return { file, leaf, log: policy.origin, size: now.size, witnesses };
+  }
+
+  /** The proof that a set stands in the log of this size and root, which a hub has named; null: there is none, or the log was not reached yet. */
+  async namedSet(tree: Tree): Promise<Bytes | null> {
+    await this.#loaded;
+    if (this.#kept === null || tree.size === 0) return null;
+    const policy = new Policy(this.#kept.policy);
+    const proof = await new Log(policy, (await this.#source()).file(policy)).namedSet(tree);
+    return proof === null ? null : encodeProof(proof);
   }
 
   /** The newest proof of completeness as a file. Throws Failure 'not-found' while there is none. */

@@ -12,6 +12,7 @@ import type {
   Camera,
   CameraId,
   Download,
+  DownloadAs,
   DownloadProgress,
   EndReason,
   HomeChange,
@@ -81,6 +82,7 @@ export interface DownloadArgs {
   readonly from: number;
   readonly to: number;
   readonly audio: boolean;
+  readonly as: DownloadAs;
 }
 
 /** The code comes first, then the steps. */

@@ -1,5 +1,5 @@
 /** Between which two moments footage was recorded, whatever the hub's clock said (docs/spec/evidence.md, "Time"). */
-import { b64, equal, hex, utf8 } from '../crypto/bytes';
+import { equal, hex } from '../crypto/bytes';
 import type { Heads, OpenEpoch } from '../crypto/epoch';
 import { refuse } from '../crypto/failure';
 import { kidOf } from '../crypto/hash';
@@ -123,7 +123,7 @@ class Search {
 /** A set that stands in the very log that the heads of an epoch name. */
 async function namedSet(policy: Policy, { log }: Heads, raw: Uint8Array): Promise<Bound> {
   const proof = parseProof(raw);
-  if (!equal(proof.checkpoint, utf8(`${policy.origin}\n${log.size}\n${b64(log.root)}\n`))) throw refuse('evidence: the proof is of another log than the one that is named');
+  if (!equal(proof.checkpoint, policy.namedText(log))) throw refuse('evidence: the proof is of another log than the one that is named');
   checkInclusion(proof.hashes, log, proof.index, proof.extra);
   const set = await policy.loggedSet(proof.extra);
   return { at: set.time, entry: proof.index };

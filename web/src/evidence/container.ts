@@ -3,7 +3,7 @@
  * comes out is every file by its name, as its list says, and none of it believed.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
-import { type Bytes, concat, equal, fromUtf8, own, utf8 } from '../crypto/bytes';
+import { b64, type Bytes, concat, equal, fromUtf8, own, utf8 } from '../crypto/bytes';
 import { refuse } from '../crypto/failure';
 import { parseManifest } from '../ledger/release';
 
@@ -121,6 +121,37 @@ export async function openEvidence(file: Blob, progress: (done: number) => void 
   return out;
 }
 
+/** Writes a container: files in their order, then their list. */
+export class EvidenceWriter {
+  readonly #out: BlobPart[] = [];
+  readonly #list: string[] = [];
+
+  async put(name: string, content: Bytes | Blob): Promise<void> {
+    const b = content instanceof Blob ? content : new Blob([content]);
+    this.#list.push(`${name} ${b64(await sumOf(b))}\n`);
+    this.#write(name, b);
+  }
+
+  #write(name: string, b: Blob): void {
+    this.#out.push(headOf(name, b.size), b, new Uint8Array((block - (b.size % block)) % block));
+  }
+
+  end(): Blob {
+    this.#write('manifest', new Blob([this.#list.sort((a, b) => (a < b ? -1 : 1)).join('')]));
+    return new Blob([...this.#out, new Uint8Array(2 * block)], { type: 'application/x-tar' });
+  }
+}
+
+async function sumOf(b: Blob, read: (bytes: number) => void = () => undefined): Promise<Bytes> {
+  const sum = sha256.create();
+  for (let at = 0; at < b.size; at += chunk) {
+    const piece = await bytesOf(b.slice(at, at + chunk));
+    sum.update(piece);
+    read(piece.length);
+  }
+  return own(sum.digest());
+}
+
 async function checkList(file: EvidenceFile, progress: (done: number) => void): Promise<void> {
   const list = parseManifest(await file.small('manifest'));
   if (list.length !== file.names.length - 1) throw refuse('evidence: its list names other files than are there');
@@ -129,12 +160,7 @@ async function checkList(file: EvidenceFile, progress: (done: number) => void): 
   for (const one of list) {
     const b = file.get(one.path);
     if (b === null) throw refuse(`evidence: the file ${one.path} is missing`);
-    const sum = sha256.create();
-    for (let at = 0; at < b.size; at += chunk) {
-      const piece = await bytesOf(b.slice(at, at + chunk));
-      sum.update(piece);
-      progress((done += piece.length) / total);
-    }
-    if (!equal(own(sum.digest()), one.hash)) throw refuse(`evidence: the file ${one.path} was changed`);
+    const sum = await sumOf(b, (n) => { progress((done += n) / total); });
+    if (!equal(sum, one.hash)) throw refuse(`evidence: the file ${one.path} was changed`);
   }
 }

@@ -1,7 +1,6 @@
 /** The changes of testkit/vectors/evidence.json, for tests. */
-import { sha256 } from '@noble/hashes/sha2.js';
-import { b64, type Bytes, concat, own, utf8, view } from '../crypto/bytes';
-import { headOf, openEvidence } from './container';
+import { type Bytes, concat, utf8, view } from '../crypto/bytes';
+import { EvidenceWriter, openEvidence } from './container';
 
 export interface Change {
   readonly op: string;
@@ -19,7 +18,7 @@ export async function changed(raw: Bytes, changes: readonly Change[]): Promise<B
   for (const name of opened.names) files.set(name, new Uint8Array(await (opened.get(name) ?? new Blob()).arrayBuffer()));
   const inside = changes.filter((c) => c.file !== undefined);
   for (const c of inside) inFile(files, c);
-  let out = inside.length === 0 ? raw : together(opened.names, files);
+  let out = inside.length === 0 ? raw : await together(opened.names, files);
   for (const c of changes) if (c.file === undefined) out = whole(out, c);
   return out;
 }
@@ -67,16 +66,11 @@ function withoutPart(b: Bytes, n: number): Bytes {
   }
 }
 
-function together(names: readonly string[], files: ReadonlyMap<string, Bytes>): Bytes {
-  const out: Bytes[] = [];
-  const put = (name: string, b: Bytes): void => { out.push(headOf(name, b.length), b, new Uint8Array((512 - (b.length % 512)) % 512)); };
-  const list: string[] = [];
+async function together(names: readonly string[], files: ReadonlyMap<string, Bytes>): Promise<Bytes> {
+  const out = new EvidenceWriter();
   for (const name of names) {
     const b = files.get(name);
-    if (b === undefined || name === 'manifest') continue;
-    list.push(`${name} ${b64(own(sha256(b)))}\n`);
-    put(name, b);
+    if (b !== undefined && name !== 'manifest') await out.put(name, b);
   }
-  put('manifest', utf8(list.sort((a, b) => (a < b ? -1 : 1)).join('')));
-  return concat(...out, new Uint8Array(1024));
+  return new Uint8Array(await out.end().arrayBuffer());
 }

@@ -1,5 +1,5 @@
 /** Whose signatures count (docs/spec/log.md, "Policy"), and what holds under it. */
-import { type Bytes, equal, parseB64, utf8 } from '../crypto/bytes';
+import { b64, type Bytes, equal, parseB64, utf8 } from '../crypto/bytes';
 import { Failure, refuse } from '../crypto/failure';
 import { decimal, encodeEntry, parseEntry } from './leaf';
 import { type Key, type KeyType, parseKey, parseSigned, type SignatureLine, type Signed, timeOf, verifySigned, vkeyOf } from './signed';
@@ -193,6 +193,11 @@ export class Policy {
     if (!held.has(this.#key('operator'))) throw refuse('ledger: the operator has not signed the set');
     if (this.auditors.size > 0 && ![...this.auditors.values()].some((k) => held.has(k))) throw refuse('ledger: no auditor vouches for the set');
     return setOf(n.text, this.origin);
+  }
+
+  /** The text of a checkpoint of this log, which nobody has signed. */
+  namedText(t: Tree): Bytes {
+    return utf8(`${this.origin}\n${t.size}\n${b64(t.root)}\n`);
   }
 
   /** The set note that is an entry of the log: as the operator alone had signed it. Throws Failure 'verify'. */

@@ -19,6 +19,9 @@ export interface SignedCheckpoint extends Checkpoint {
 
 /** Hashes, or entries, a tile. */
 const width = 256;
+/** How many bundles are searched for a set: a log publishes one seconds after a statement, and every hour. */
+const setScan = 16;
+const maxExtra = 4096;
 
 export class Log {
   readonly #policy: Policy;
@@ -58,6 +61,28 @@ export class Log {
       for (const e of bundle.slice(at - n * width)) yield e;
       at = n * width + bundle.length;
     }
+  }
+
+  /**
+   * Proves that a set note stands in a log that somebody else has named, as a hub
+   * does in its heads: the newest of its last 4,096 entries. Null: there is none.
+   * Throws Failure 'verify' when it is no state of this log.
+   */
+  async namedSet(named: Tree): Promise<Proof | null> {
+    const c = { ...named, witnessed: null, raw: this.#policy.namedText(named) };
+    for (let n = Math.floor((named.size - 1) / width), left = setScan; n >= 0 && left > 0; n--, left--) {
+      const entries = await this.#bundle(c, n);
+      for (let i = entries.length - 1; i >= 0; i--) {
+        const entry = entries[i];
+        if (entry === undefined || entry.length > maxExtra || !(await this.#isSet(entry))) continue;
+        return { ...(await this.prove(c, n * width + i)), extra: entry };
+      }
+    }
+    return null;
+  }
+
+  #isSet(entry: Bytes): Promise<boolean> {
+    return this.#policy.loggedSet(entry).then(() => true, () => false);
   }
 
   /** One bundle. The path of its first entry is made of all the others, so they are checked with it. */

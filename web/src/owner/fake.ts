@@ -11,7 +11,7 @@ import { FAKE_CODE, fakeError, FakePeople, fakeQr, id, ok, type Scenario } from 
 import { FakeSharing } from './sharing/fake-sharing';
 import { readCode } from './code';
 import type {
-  Camera, CameraId, CameraStatus, Download, DownloadProgress, Gap, GapReason, Home, Hub,
+  Camera, CameraId, CameraStatus, Download, DownloadAs, DownloadProgress, Gap, GapReason, Home, Hub,
   HubInvite, InviteStep, Kid, NewCamera, Player, Preview, Result, Session, Timeline, TimelineEvent, TimeRange, TrackId, Trust, TrustState,
 } from './types';
 
@@ -209,7 +209,7 @@ export class FakeHome extends FakePeople implements Home {
     return Promise.resolve(ok({ image: canvas.transferToImageBitmap(), at }));
   }
 
-  async download(a: { camera: CameraId; from: number; to: number; audio: boolean }, onProgress: (p: DownloadProgress) => void, cancel?: AbortSignal): Promise<Result<Download>> {
+  async download(a: { camera: CameraId; from: number; to: number; audio: boolean; as: DownloadAs }, onProgress: (p: DownloadProgress) => void, cancel?: AbortSignal): Promise<Result<Download>> {
     this.calls.push('download');
     const total = 8_400_000;
     for (let bytes = 0; bytes <= total; bytes += 1_400_000) {
@@ -218,7 +218,7 @@ export class FakeHome extends FakePeople implements Home {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
     const blob = new Blob([new Uint8Array([0, 0, 0, 16]), 'ftypisom', new Uint8Array(total)], { type: 'video/mp4' });
-    return ok({ blob, filename: 'porch.mp4', gaps: this.#timeline().gaps.filter((g) => g.from < a.to && g.to > a.from) });
+    return ok({ blob, filename: a.as === 'movie' ? 'porch.mp4' : 'porch.lkx', gaps: this.#timeline().gaps.filter((g) => g.from < a.to && g.to > a.from) });
   }
 
   trust(): Promise<Result<Trust>> {

@@ -218,6 +218,9 @@ export interface DownloadProgress {
   readonly secondsLeft: number | null;
 }
 
+/** `evidence`: a file that proves itself (docs/evidence.md). */
+export type DownloadAs = 'movie' | 'evidence';
+
 export interface Download {
   readonly blob: Blob;
   readonly filename: string;
@@ -498,7 +501,7 @@ export interface Home extends HomePeople {
   /** The nearest random-access picture at or before `at`, of the sub stream where there is one. */
   preview(camera: CameraId, at: number): Promise<Result<Preview>>;
   download(
-    a: { camera: CameraId; from: number; to: number; audio: boolean },
+    a: { camera: CameraId; from: number; to: number; audio: boolean; as: DownloadAs },
     onProgress: (p: DownloadProgress) => void,
     /** Aborting it cancels: the answer is then an error, and nothing is fetched any more. */
     cancel?: AbortSignal,

@@ -23,10 +23,10 @@ interface Wall {
 const isTest = (path: string): boolean => path.endsWith('.test.ts');
 const inPages = (path: string): boolean => /^(owner|ui)\//.test(path) && path !== 'owner/home.ts' && !isTest(path);
 
-/** What a stranger's browser loads: his page, its worker, and whatever of src/crypto only that worker uses. */
-const forStrangers = (path: string): boolean => (path.startsWith('link/') || /^crypto\/link\w*\.ts$/.test(path)) && !isTest(path);
-/** Both sides of the stranger's page, but for its worker, never see a key. */
-const inStrangersPage = (path: string): boolean => path.startsWith('link/') && path !== 'link/linkworker.ts' && !isTest(path);
+/** What a stranger's browser loads: pages of links and of evidence, their workers, and whatever of src/crypto only those use. */
+const forStrangers = (path: string): boolean => (/^(link|verify|evidence)\//.test(path) || /^crypto\/link\w*\.ts$/.test(path)) && !isTest(path);
+/** Both sides of a stranger's page, but for its worker, never see a key. */
+const inStrangersPage = (path: string): boolean => /^(link|verify)\//.test(path) && !/^(link\/link|verify\/verify)worker\.ts$/.test(path) && !isTest(path);
 
 const WALLS: readonly Wall[] = [
   { name: 'only src/crypto names crypto.subtle', applies: (path) => !path.startsWith('crypto/') && !isTest(path), forbidden: /\bsubtle\b/ },
