@@ -163,6 +163,23 @@ const VIEWS: readonly View[] = [
     await press(page, 'Finish');
     await page.getByText('Your keys are replaced.').waitFor();
   } },
+  { name: 'camera-select', at: '?scenario=home#/', go: async (page) => {
+    await page.locator('article a').first().click();
+    await press(page, 'Select a stretch');
+    await page.getByRole('button', { name: 'As evidence' }).waitFor();
+  } },
+  { name: 'camera-evidence', at: '?scenario=home&pace=0#/', go: async (page) => {
+    await page.locator('article a').first().click();
+    await press(page, 'Select a stretch');
+    await press(page, 'As evidence');
+    await page.getByRole('link', { name: 'Check it' }).waitFor();
+  } },
+  { name: 'camera-share', at: '?scenario=home#/', go: async (page) => {
+    await page.locator('article a').first().click();
+    await press(page, 'Select a stretch');
+    await press(page, 'Share');
+    await page.getByTestId('share-what').waitFor();
+  } },
   { name: 'camera-not-shared', at: '?scenario=viewer#/', go: async (page) => {
     await page.locator('article a').first().click();
     await page.getByTestId('timeline').waitFor();

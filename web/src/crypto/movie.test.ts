@@ -126,6 +126,15 @@ describe('a movie', () => {
     expect(u32s(stts, 8)).toEqual([9, 3600, 1, 3600 + 270_000, 10, 3600]);
   });
 
+  it('goes on by a tick a picture where the clock was set back', async () => {
+    const pieces = [0, 1, 2, 1, 2, 3].map((at, i): Piece => ({
+      init: i % 3 === 0 ? videoInit(640, 360) : null,
+      fragment: fragment({ sequence: i + 1, decodeTime: unix * 90_000 + at * 3600, samples: [{ data: picture(i), duration: 3600, sync: i % 3 === 0, offset: 0 }] }),
+    }));
+    const file = new Uint8Array(await (await movieOf(listed(pieces), null, ns(unix * 1000), ns(unix * 1000 + 900))).file.arrayBuffer());
+    expect(u32s(inside(tracks(file)[0] ?? new Uint8Array(), 'mdia', 'minf', 'stbl', 'stts'), 8)).toEqual([2, 3600, 2, 1, 1, 3598, 1, 3600]);
+  });
+
   it('trims by an edit list to the asked range', async () => {
     const { file } = await made();
     // Of the sound nothing is kept that ends before the range.

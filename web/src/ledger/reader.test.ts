@@ -8,7 +8,7 @@ import { H } from '../crypto/hash';
 import { Policy } from './policy';
 import { checkProof } from './proof';
 import { Log, parseBundle, type SignedCheckpoint, tilePath } from './reader';
-import type { Tree } from './tree';
+import { checkInclusion, type Tree } from './tree';
 
 const origin = 'log.example/log/2026';
 /** Of the entries "entry 0", "entry 1", …; Go is held to the same. */
@@ -48,12 +48,13 @@ class Memory {
     return b === undefined ? Promise.reject(new Failure('not-found', path)) : Promise.resolve(b);
   };
 
+  add(e: Bytes): void {
+    this.entries.push(e);
+    this.leaves.push(H(new Uint8Array(1), e));
+  }
+
   async grow(size: number): Promise<void> {
-    while (this.entries.length < size) {
-      const e = utf8(`${this.word} ${this.entries.length}`);
-      this.entries.push(e);
-      this.leaves.push(H(new Uint8Array(1), e));
-    }
+    while (this.entries.length < size) this.add(utf8(`${this.word} ${this.entries.length}`));
     this.#tiles('entries', this.entries.map((e) => concat(u16(e.length), e)));
     let row: readonly Bytes[] = this.leaves;
     for (let level = 0; row.length > 0; level++) {
@@ -120,6 +121,31 @@ describe('the files of a log', () => {
     const { log, at } = await grown(...sizes, 255, 256, 257, 300);
     for (const before of at) for (const now of at.filter((c) => c.size >= before.size)) await log.extends(before, now);
     for (const now of at) expect((await read(log, now)).length).toBe(now.size);
+  });
+
+  it('proves the newest set in a log that somebody has named', async () => {
+    const memory = new Memory(key);
+    const log = new Log(policy, memory.fetch);
+    const set = async (time: number): Promise<Bytes> => {
+      const text = utf8(`latchkey/v1 set\norigin ${origin}\nsize 3\ncount 2\nroot ${b64(H())}\ntime ${time}\n`);
+      const id = H(utf8('log.example\n'), new Uint8Array([1]), key.publicKey).slice(0, 4);
+      return concat(new Uint8Array([1]), text, utf8(`\n— log.example ${b64(concat(id, await key.sign(text)))}\n`));
+    };
+    await memory.grow(5);
+    expect(await log.namedSet(await log.checkpoint())).toBeNull();
+    memory.add(await set(1000));
+    await memory.grow(300);
+    memory.add(await set(2000));
+    await memory.grow(310);
+    const now = await log.checkpoint();
+    for (const [named, index, time] of [[{ size: 300, root: root(memory.leaves.slice(0, 300)) }, 5, 1000], [now, 300, 2000]] as const) {
+      const proof = (await log.namedSet(named))!;
+      expect(proof.index).toBe(index);
+      checkInclusion(proof.hashes, named, proof.index, proof.extra);
+      expect((await policy.loggedSet(proof.extra)).time).toBe(time);
+      expect(proof.checkpoint).toEqual(policy.namedText(named));
+    }
+    await expect(log.namedSet({ size: 300, root: H() })).rejects.toSatisfy(verify);
   });
 
   it('shows forks and logs that shrank', async () => {
