@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"latchkey.dev/latchkey"
+	latchkeyv1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
 	"latchkey.dev/latchkey/internal/home/member"
+	"latchkey.dev/latchkey/part"
 )
 
 type givenCamera struct {
@@ -41,7 +45,8 @@ func TestStanding(t *testing.T) {
 	}
 	d := startDemo(t)
 	past := recorded(t, d.client, "porch", 6*time.Second)
-	cem := join(t, d.client, d.server, member.NewMember{Name: "Cem", Role: "viewer", Rights: member.RightsByName{Cameras: []string{"driveway"}}}, "Cem")
+	between := newLiar(t, d.server)
+	cem := join(t, d.client, between.URL, member.NewMember{Name: "Cem", Role: "viewer", Rights: member.RightsByName{Cameras: []string{"driveway"}}}, "Cem")
 	knows(t, cem.client, "driveway") // the epoch that his joining begins runs
 	a := past.To.Add(-3 * time.Second).Truncate(time.Second)
 	b := time.Now().Add(25 * time.Second).Truncate(time.Second)
@@ -70,6 +75,7 @@ func TestStanding(t *testing.T) {
 	t.Cleanup(guest.Close)
 	t.Run("live", func(t *testing.T) { seesLive(t, guest, "porch") })
 	t.Run("borders", func(t *testing.T) { standingBorders(t, d, guest, member.Span{From: a, To: b}) })
+	t.Run("lies", func(t *testing.T) { standingLies(t, between, guest, cem.home, member.Span{From: a, To: b}) })
 	t.Run("revoke", func(t *testing.T) { standingRevoked(t, d, guest) })
 	t.Run("refused", func(t *testing.T) { standingRefused(t, d, made) })
 	t.Run("fsck", func(t *testing.T) { storyFsck(t, d) })
@@ -119,6 +125,68 @@ func standingBorders(t *testing.T, d *demo, guest *member.Client, span member.Sp
 	report, err = export(t, guest, "porch", member.Span{From: span.To, To: around.To})
 	if err == nil && report.To.Sub(span.To) > 200*time.Millisecond {
 		t.Errorf("behind: %s – %s", report.From, report.To)
+	}
+}
+
+// standingLies: of the time that was given a server keeps nothing back unseen.
+func standingLies(t *testing.T, l *liar, guest *member.Client, home string, given member.Span) {
+	video := videoTrack(t, guest, "porch")
+	inside := member.Span{From: given.From.Add(6 * time.Second), To: given.To.Add(-6 * time.Second)}
+	epochs := func(change func(*latchkeyv1.EpochInfo) bool) map[string]func([]byte) proto.Message {
+		filter := func(list []*latchkeyv1.EpochInfo) []*latchkeyv1.EpochInfo {
+			return slices.DeleteFunc(list, func(e *latchkeyv1.EpochInfo) bool { return !change(e) })
+		}
+		return map[string]func([]byte) proto.Message{
+			"ListEpochs": func(body []byte) proto.Message {
+				m := decode(body, &latchkeyv1.ListEpochsResponse{})
+				m.Epochs = filter(m.Epochs)
+				return m
+			},
+			"GetEpochs": func(body []byte) proto.Message {
+				m := decode(body, &latchkeyv1.ListEpochsResponse{})
+				m.Epochs = filter(m.Epochs)
+				return m
+			},
+		}
+	}
+	parts := func(change func([]part.Part) []part.Part) func(string, []part.Part) ([]part.Part, bool) {
+		return func(track string, list []part.Part) ([]part.Part, bool) {
+			if track != video {
+				return list, true
+			}
+			return change(list), true
+		}
+	}
+	for name, what := range map[string]lie{
+		"all of it": {footage: func(track string, list []part.Part) ([]part.Part, bool) {
+			return slices.DeleteFunc(list, func(part.Part) bool { return track == video }), track != video
+		}},
+		"a part in the middle":   {footage: parts(func(list []part.Part) []part.Part { return slices.Delete(list, len(list)/2, len(list)/2+1) })},
+		"a bit of the last part": {footage: parts(func(list []part.Part) []part.Part { list[len(list)-1].Raw[200] ^= 1; return list })},
+		"his capsules":           {answer: epochs(func(e *latchkeyv1.EpochInfo) bool { e.Capsule = nil; return true })},
+		"the epochs":             {answer: epochs(func(*latchkeyv1.EpochInfo) bool { return false })},
+		"seals of the others":    {answer: epochs(func(e *latchkeyv1.EpochInfo) bool { e.Seals = e.Seals[:1]; return true })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := member.Open(member.Options{Home: home})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if r, err := export(t, c, "porch", inside); err != nil || alarms(r.Gaps) != 0 {
+				t.Fatalf("honest: %v, %+v", err, r.Gaps)
+			}
+			again, err := member.Open(member.Options{Home: home})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			l.tell(t, what)
+			r, err := export(t, again, "porch", inside)
+			if !errors.Is(err, latchkey.ErrVerify) && alarms(r.Gaps) == 0 {
+				t.Errorf("nothing is found: %v, %+v", err, r.Gaps)
+			}
+		})
 	}
 }
 
