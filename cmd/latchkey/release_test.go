@@ -181,6 +181,13 @@ func pastWaits(t *testing.T, d *demo, w *wire, bob arrival) {
 	if n := handedOver(w.since(begin)); len(n) != 1 {
 		t.Errorf("handed over %d times", len(n))
 	}
+	eventually(t, "others see the name, once her keys are proven", func() bool {
+		if code, words := types(t, bob.home, nil, "member", "list"); code != exitDone {
+			t.Fatalf("exit %d\n%s", code, words)
+		}
+		people, err := d.client.People(t.Context())
+		return err == nil && slices.ContainsFunc(people, func(p member.Person) bool { return p.Name == "Fay" })
+	})
 }
 
 // checkOrder: statement, then a checkpoint, then the capsule.

@@ -20,6 +20,9 @@ const bootSecond = 1100 * time.Millisecond
 // send has one hub carry out a command. A refusal is asked again once, with a
 // fresh time, because the hub may only just have started.
 func (c *Client) send(ctx context.Context, state chain.State, hub latchkey.Kid, op string, args any) error {
+	if err := c.awaitCovered(ctx, state.Hubs[hub].Seq, "this hub", coverPatience); err != nil {
+		return err
+	}
 	err := c.sendOnce(ctx, state, hub, op, args)
 	if !errors.Is(err, errHubRefused) {
 		return err

@@ -49,6 +49,11 @@ func (c *Client) SetContacts(ctx context.Context, contacts [chain.Shares]latchke
 			return fmt.Errorf("member: set contacts: %w: want three other members of the household", latchkey.ErrRefused)
 		}
 	}
+	for _, kid := range contacts {
+		if err := c.awaitCovered(ctx, c.past().keysSince(kid), "the keys of "+named(c.nameOf(kid), kid), coverPatience); err != nil {
+			return err
+		}
+	}
 	set := newSetID()
 	req, err := c.sealContacts(state, set, contacts)
 	if err != nil {

@@ -140,11 +140,15 @@ func (c *Client) nameOf(kids ...latchkey.Kid) string {
 }
 
 // changeDirectory edits the directory and hands it to every member, starting
-// over when another admin was first. Only an admin can.
+// over when another admin was first. Only an admin can. While the keys of a
+// member are not proven it is ErrNotProven, and nobody is handed anything.
 func (c *Client) changeDirectory(ctx context.Context, edit func(*chain.Names)) error {
 	for range appendTries {
 		state, err := c.sync(ctx)
 		if err != nil {
+			return err
+		}
+		if err := c.awaitPeople(ctx, state); err != nil {
 			return err
 		}
 		served, err := c.pullDirectory(ctx, state)

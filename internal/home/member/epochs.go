@@ -181,6 +181,10 @@ func (b *book) add(ctx context.Context, info *latchkeyv1.EpochInfo) error {
 	if err := b.client.past().admits(note); err != nil {
 		return err
 	}
+	// No hub is believed before the log has proven it.
+	if err := b.client.awaitCovered(ctx, state.Hubs[note.Hub].Seq, "the hub that recorded this", coverPatience); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.epochs[note.Epoch]

@@ -256,7 +256,7 @@ func settle(ctx context.Context, opts Options, origin string, d device, sealed [
 	}
 	rec := record{
 		Server: origin, Household: vault.Household.String(), Kid: vault.Signing.Kid().String(),
-		Vault: sealed, VaultKey: wrapped, Seq: vault.Seq, Hash: vault.Hash.String(), Device: device,
+		Vault: sealed, VaultKey: wrapped, Seq: vault.Seq, Hash: vault.Hash.String(), Covered: vault.Seq, Device: device,
 	}
 	c, err := newClient(s, opts, rec, vault, vk)
 	if err != nil {

@@ -355,10 +355,16 @@ func (a *admission) finish(ctx context.Context) (Person, error) {
 			n.People[kid] = a.invite.Name
 		}
 	})
+	switch {
+	case errors.Is(err, ErrNotProven):
+		err = a.client.nameLater(ctx, kid, a.invite.Name)
+		a.step("The public log has not proven the new keys yet: until then others do not see the name.")
+	case err == nil:
+		a.step("Everybody knows the name.")
+	}
 	if err != nil {
 		return Person{}, err
 	}
-	a.step("Everybody knows the name.")
 	if err := a.close(); err != nil {
 		return Person{}, err
 	}

@@ -285,7 +285,7 @@ func (g *guest) enter(ctx context.Context) (*Client, error) {
 func (g *guest) client(ctx context.Context) (*Client, error) {
 	rec := record{
 		Server: g.api.origin, Household: g.vault.Household.String(), Kid: g.vault.Signing.Kid().String(),
-		Vault: g.doc.Keys, VaultKey: g.doc.VaultKey, Seq: g.vault.Seq, Hash: g.vault.Hash.String(), Device: g.doc.Device,
+		Vault: g.doc.Keys, VaultKey: g.doc.VaultKey, Seq: g.vault.Seq, Hash: g.vault.Hash.String(), Covered: g.vault.Seq, Device: g.doc.Device,
 	}
 	c, err := newClient(g.store, g.opts, rec, g.vault, g.vk)
 	if err != nil {

@@ -162,6 +162,9 @@ func (l *ledgerCheck) look(ctx context.Context) (LedgerReport, error) {
 	if err != nil {
 		return r, err
 	}
+	if err := l.c.cover(done); err != nil {
+		return r, err
+	}
 	if done != nil {
 		r.Complete, r.CompleteSeq, r.Proof = done.At, done.Seq, l.pinned.Proof()
 	}

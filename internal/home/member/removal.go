@@ -62,7 +62,7 @@ func (c *Client) RemoveMember(ctx context.Context, name string) (RemovalReport, 
 	report, err := c.remove(ctx, named(p.Name, p.Kid), func(h chain.Head) chain.Statement { return chain.Unmember{Head: h, Kid: p.Kid} },
 		func(s chain.State) bool { _, there := s.Members[p.Kid]; return !there })
 	if err == nil && report.Server == nil {
-		err = c.changeDirectory(ctx, func(n *chain.Names) { delete(n.People, p.Kid) })
+		err = c.dropName(ctx, func(n *chain.Names) { delete(n.People, p.Kid) })
 	}
 	return report, err
 }
@@ -78,9 +78,20 @@ func (c *Client) RemoveHub(ctx context.Context, name string) (RemovalReport, err
 	report, err := c.remove(ctx, named(c.nameOf(kid), kid), func(h chain.Head) chain.Statement { return chain.Unhub{Head: h, Kid: kid} },
 		func(s chain.State) bool { _, there := s.Hubs[kid]; return !there })
 	if err == nil && report.Server == nil {
-		err = c.changeDirectory(ctx, func(n *chain.Names) { delete(n.Hubs, kid) })
+		err = c.dropName(ctx, func(n *chain.Names) { delete(n.Hubs, kid) })
 	}
 	return report, err
+}
+
+// dropName takes a name out of the directory. Where the keys of others are not
+// proven yet it stays until the next change: the removal is done.
+func (c *Client) dropName(ctx context.Context, edit func(*chain.Names)) error {
+	err := c.changeDirectory(ctx, edit)
+	if errors.Is(err, ErrNotProven) {
+		c.log.Warn("the name stays in the directory until the next change", "err", err)
+		return nil
+	}
+	return err
 }
 
 func named(name string, kid latchkey.Kid) string {

@@ -47,6 +47,11 @@ type record struct {
 	// Seq and Hash pin the chain: a chain that does not extend them is refused.
 	Seq  uint64 `json:"seq"`
 	Hash string `json:"hash"`
+	// Covered is the newest statement whose additions count here (addlate.go).
+	Covered uint64 `json:"covered,omitempty"`
+	// NamesWait: the vault has names that the directory gets once the log has
+	// proven whom they are handed to.
+	NamesWait bool `json:"names_wait,omitempty"`
 	// Directory is the newest directory that verified; its number must never go back.
 	Directory directoryRecord `json:"directory,omitzero"`
 	// Removals are signed removals that were sent and that the server's chain
@@ -142,6 +147,7 @@ func (r record) merge(old record) record {
 	if old.Seq > r.Seq {
 		r.Seq, r.Hash = old.Seq, old.Hash
 	}
+	r.Covered = max(r.Covered, old.Covered)
 	was, oldErr := keys.ParseVaultHead(old.Vault)
 	is, err := keys.ParseVaultHead(r.Vault)
 	if err == nil && oldErr == nil && was.Version > is.Version {

@@ -165,7 +165,8 @@ type Released struct {
 
 // ReleaseGrants goes on with the grants that this machine has under way, without
 // waiting longer than patience for the log. What came of each stands in done and
-// waiting; an error of one does not hold up the others.
+// waiting; an error of one does not hold up the others. Names that waited for a
+// proof go on, too.
 func (c *Client) ReleaseGrants(ctx context.Context, patience time.Duration) (done []Released, waiting []latchkey.GrantID, err error) {
 	list, err := c.pendingGrants()
 	if err != nil {
@@ -185,6 +186,9 @@ func (c *Client) ReleaseGrants(ctx context.Context, patience time.Duration) (don
 			}
 		}
 		done = append(done, Released{Grant: p.Grant.Grant, Link: c.linkURL(p.Link)})
+	}
+	if err := c.nameNow(ctx); err != nil {
+		errs = append(errs, err)
 	}
 	return done, waiting, errors.Join(errs...)
 }
