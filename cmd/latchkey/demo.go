@@ -329,11 +329,12 @@ func (d *demo) tell() {
 	a.print("On the command line, in another terminal:\n")
 	a.print("  export LATCHKEY_HOME=%s", d.home)
 	for _, line := range []string{
-		"live porch -o porch.mp4 --for 10s", "timeline porch", "export porch --from -30s --to -10s -o clip.mp4", "share porch --from -30s --to -10s",
+		"live porch -o porch.mp4 --for 10s", "timeline porch", "export porch --from -30s --to -10s -o clip.mp4", "export porch --from -30s --to -10s -o clip.lkx", "verify clip.lkx", "share porch --from -30s --to -10s",
 		"hub status", "ledger verify", "verify --web " + d.server, "member invite --name Bob --history all", "insider --data " + filepath.Join(d.dir, "cloud"),
 	} {
 		a.print("  latchkey %s", line)
 	}
+	a.print("\nclip.lkx proves where it is from; who has no account checks it at %s/verify", d.server)
 	if d.cmd.Data == "" {
 		a.print("\nCtrl-C ends it and removes everything; --data DIR keeps it.")
 	} else {
