@@ -33,9 +33,9 @@ type EvidenceCase struct {
 
 // EvidenceChange is one change. By Op: drop a file; flip the lowest bit of byte At
 // of it; swap it with With; text: replace the first Old in it by New; part: leave
-// out its sealed part number At. Then the list is made anew, as a forger would. cut, bit and more change the file as a
-// whole, at the very end: its length to At, the lowest bit of byte At, New behind
-// it. At < 0 counts from the end.
+// out its sealed part number At. Then the list is made anew, as a forger would.
+// cut, bit and more change the file as a whole, at the very end: its length to At,
+// the lowest bit of byte At, New behind it. At < 0 counts from the end.
 type EvidenceChange struct {
 	Op   string `json:"op"`
 	File string `json:"file,omitempty"`
@@ -71,7 +71,7 @@ func (v Evidence) Make(c EvidenceCase) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, files, err := untar(raw)
+	names, files, err := EvidenceFiles(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (v Evidence) Make(c EvidenceCase) ([]byte, error) {
 		relist = relist || inside
 	}
 	if relist {
-		if raw, err = entar(names, files); err != nil {
+		if raw, err = PackEvidence(names, files); err != nil {
 			return nil, err
 		}
 	}
@@ -154,7 +154,8 @@ func (c EvidenceChange) outside(raw []byte) []byte {
 	return raw
 }
 
-func untar(raw []byte) (names []string, files map[string][]byte, err error) {
+// EvidenceFiles takes a file of evidence apart, without checking anything.
+func EvidenceFiles(raw []byte) (names []string, files map[string][]byte, err error) {
 	files = map[string][]byte{}
 	for r := tar.NewReader(bytes.NewReader(raw)); ; {
 		h, err := r.Next()
@@ -172,8 +173,9 @@ func untar(raw []byte) (names []string, files map[string][]byte, err error) {
 	}
 }
 
-// entar writes the files with a list that fits.
-func entar(names []string, files map[string][]byte) ([]byte, error) {
+// PackEvidence writes those of the names that there are, in their order, as a
+// forger would: with a list that fits.
+func PackEvidence(names []string, files map[string][]byte) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	put := func(name string, b []byte) error {

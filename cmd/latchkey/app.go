@@ -47,7 +47,12 @@ func (a *app) memberOptions() (member.Options, error) {
 	if err != nil {
 		return member.Options{}, err
 	}
-	return member.Options{Home: home, HTTP: http.DefaultClient, Log: a.logger(slog.LevelWarn), Device: deviceName()}, nil
+	return member.Options{Home: home, HTTP: http.DefaultClient, Log: a.logger(slog.LevelWarn), Device: deviceName(), Waits: a.waits}, nil
+}
+
+// waits tells what a command waits for: without it, some seconds without a word.
+func (a *app) waits(what string) {
+	a.say("Waiting until the public log has proven %s …", what)
 }
 
 // client opens this machine's member.

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,7 +14,7 @@ import (
 	"time"
 
 	"latchkey.dev/latchkey/internal/home/member"
-	"latchkey.dev/latchkey/ledger"
+	"latchkey.dev/latchkey/testkit"
 )
 
 // lkx is a file of evidence taken apart.
@@ -28,53 +25,21 @@ type lkx struct {
 
 func takeApart(t *testing.T, raw []byte) lkx {
 	t.Helper()
-	l := lkx{files: map[string][]byte{}}
-	for r := tar.NewReader(bytes.NewReader(raw)); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return l
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.names, l.files[h.Name] = append(l.names, h.Name), b
+	names, files, err := testkit.EvidenceFiles(raw)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return lkx{names, files}
 }
 
 // together writes the files as a forger would: with a list that fits.
 func (l lkx) together(t *testing.T) []byte {
 	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	var list ledger.Manifest
-	put := func(name string, content []byte) {
-		err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(content)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR})
-		if err == nil {
-			_, err = w.Write(content)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range l.names {
-		if content, ok := l.files[name]; ok && name != "manifest" {
-			list = append(list, ledger.ManifestFile{Path: name, Hash: sha256.Sum256(content)})
-			put(name, content)
-		}
-	}
-	m, err := list.Encode()
+	raw, err := testkit.PackEvidence(l.names, l.files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put("manifest", m)
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return raw
 }
 
 // inspect is what the program finds: an error, or problems.

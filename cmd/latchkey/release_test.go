@@ -185,6 +185,9 @@ func pastWaits(t *testing.T, d *demo, w *wire, bob arrival) {
 		if code, words := types(t, bob.home, nil, "member", "list"); code != exitDone {
 			t.Fatalf("exit %d\n%s", code, words)
 		}
+		if code, words := types(t, home, nil, "member", "list"); code != exitDone || !strings.Contains(words, "Ann") {
+			return false // she has no directory yet
+		}
 		people, err := d.client.People(t.Context())
 		return err == nil && slices.ContainsFunc(people, func(p member.Person) bool { return p.Name == "Fay" })
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"latchkey.dev/latchkey"
+	"latchkey.dev/latchkey/internal/home/member"
 )
 
 // Exit codes, a contract with scripts.
@@ -242,6 +243,8 @@ func nextStep(err error) string {
 		return "The cloud does not know this machine's keys (any more); `latchkey recover` signs in again with the recovery code."
 	case errors.Is(err, latchkey.ErrRefused):
 		return "An admin of the household can do this; see `latchkey household show`."
+	case errors.Is(err, member.ErrNotProven):
+		return "That takes seconds: try again. If it stays, `latchkey ledger verify` tells how the public log stands; recording goes on."
 	case errors.Is(err, latchkey.ErrUnavailable):
 		return "Check that the server and the hub run and are reachable, then try again."
 	case errors.Is(err, latchkey.ErrNotFound):

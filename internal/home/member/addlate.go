@@ -1,10 +1,10 @@
 package member
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"latchkey.dev/latchkey"
@@ -25,7 +25,7 @@ const (
 
 // ErrNotProven is an addition to the household that the public log has not proven
 // yet. Nothing was handed to it; that passes by itself, unless the log is away.
-var ErrNotProven = fmt.Errorf("%w: the public log has not proven yet", latchkey.ErrUnavailable)
+var ErrNotProven = fmt.Errorf("%w: the public log has not proven", latchkey.ErrUnavailable)
 
 // covered is the newest statement whose additions count: at first what this
 // person's own devices, or who let him in, had vouched for when this machine got
@@ -56,10 +56,11 @@ func (c *Client) cover(done *ledger.Complete) error {
 	return nil
 }
 
-// awaitCovered waits for patience, which tests shorten, until the additions up to
-// statement seq count. what is said of them when that takes too long: ErrNotProven. A log that lies is
-// latchkey.ErrVerify.
+// awaitCovered waits until the additions up to statement seq count, for patience,
+// which tests shorten; what says which. Longer than that is ErrNotProven, a log
+// that lies latchkey.ErrVerify.
 func (c *Client) awaitCovered(ctx context.Context, seq uint64, what string, patience time.Duration) error {
+	told := patience == 0 || c.waits == nil
 	for until := time.Now().Add(min(patience, c.logWait)); seq > c.covered() && c.past().head().Log != ""; {
 		switch err := c.lookForCover(ctx); {
 		case ctx.Err() != nil:
@@ -74,7 +75,11 @@ func (c *Client) awaitCovered(ctx context.Context, seq uint64, what string, pati
 			return nil
 		}
 		if time.Now().After(until) {
-			return fmt.Errorf("member: %w: %s", ErrNotProven, what)
+			return fmt.Errorf("member: %w %s yet", ErrNotProven, what)
+		}
+		if !told {
+			c.waits(what)
+			told = true
 		}
 		if err := pause(ctx, coverPause); err != nil {
 			return err
@@ -131,56 +136,48 @@ func (h history) keysSince(kid latchkey.Kid) uint64 {
 	return uint64(max(seq, 0))
 }
 
-// nameLater keeps a name in the own vault until the directory can be handed out.
+// lateFile has the names that wait for the directory, by kid. It is there from the
+// moment somebody was let in whose keys were not proven until he and all others
+// have the directory.
+const lateFile = "names"
+
+// nameLater keeps a name, which may be empty, until the directory can be handed
+// out; until then this person alone sees it.
 func (c *Client) nameLater(ctx context.Context, kid latchkey.Kid, name string) error {
-	if err := c.changeNames(ctx, func(names map[string]string) { names[kid.String()] = name }); err != nil {
+	late := map[string]string{}
+	if _, err := c.store.loadSealed(lateFile, &late); err != nil {
 		return err
 	}
-	return c.namesWait(true)
+	late[kid.String()] = name
+	if err := c.store.saveSealed(lateFile, late); err != nil || name == "" {
+		return err
+	}
+	return c.changeNames(ctx, func(names map[string]string) { names[kid.String()] = name })
 }
 
-func (c *Client) namesWait(on bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.rec.NamesWait = on
-	return c.store.save(c.rec)
-}
-
-// nameNow puts names that were kept back into the directory, if all is proven by
-// now; it does not wait.
+// nameNow hands the directory to all, with the names that waited, if all keys are
+// proven by now; it does not wait.
 func (c *Client) nameNow(ctx context.Context) error {
-	c.mu.Lock()
-	wait := c.rec.NamesWait
-	c.mu.Unlock()
-	if !wait {
-		return nil
+	late := map[string]string{}
+	if there, err := c.store.loadSealed(lateFile, &late); err != nil || !there {
+		return err
 	}
 	state, err := c.refresh(ctx)
 	if err == nil {
 		err = c.awaitCovered(ctx, c.newestKeys(state), "the newest keys of a member", 0)
 	}
-	if late := c.lateNames(state); err == nil && len(late) > 0 {
-		err = c.changeDirectory(ctx, func(n *chain.Names) { maps.Copy(n.People, late) })
+	if err == nil {
+		err = c.changeDirectory(ctx, func(n *chain.Names) {
+			for kid := range state.Members {
+				n.People[kid] = cmp.Or(n.People[kid], late[kid.String()]) // who has a name by now keeps it
+			}
+		})
 	}
-	if errors.Is(err, latchkey.ErrUnavailable) {
+	switch {
+	case errors.Is(err, latchkey.ErrUnavailable):
 		return nil // the log is away still
-	}
-	if err != nil && !errors.Is(err, latchkey.ErrRefused) { // no admin any more
+	case err != nil && !errors.Is(err, latchkey.ErrRefused): // no admin any more
 		return err
 	}
-	return c.namesWait(false)
-}
-
-// lateNames are names of others that the own vault has and the directory has not.
-func (c *Client) lateNames(state chain.State) map[latchkey.Kid]string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	out := map[latchkey.Kid]string{}
-	for kid, m := range state.Members {
-		name := c.vault.Names[kid.String()]
-		if name != "" && kid != c.kid() && pickName(c.directory.names.People, append([]latchkey.Kid{kid}, m.PastEd...)...) == "" {
-			out[kid] = name
-		}
-	}
-	return out
+	return c.store.drop(lateFile)
 }

@@ -31,6 +31,9 @@ type Options struct {
 	// LogWait is how long a grant waits for the public log before the call gives
 	// up and leaves the rest to a later one. Zero: a minute.
 	LogWait time.Duration
+	// Waits is told when a call begins to wait until the public log has proven
+	// something, and what. Nil: nobody is.
+	Waits func(what string)
 	// Device is what this machine calls itself in the person's list of devices.
 	Device string
 	Disk   durable.FS // nil: the real one; reading goes to package os in any case
@@ -55,6 +58,7 @@ type Client struct {
 
 	contactWait time.Duration // zero: the one of docs/design/0004
 	logWait     time.Duration
+	waits       func(what string)
 	browse      func(ctx context.Context, service string, found func(instance, addr string))
 
 	mu    sync.Mutex // guards all below
@@ -112,7 +116,7 @@ func newClient(s *store, opts Options, rec record, vault *keys.Vault, vk keys.Se
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{store: s, api: a, log: opts.log(), label: opts.Device, contactWait: opts.ContactWait, logWait: cmp.Or(opts.LogWait, proofPatience), browse: opts.Browse, rec: rec, vault: vault, vk: vk}
+	c := &Client{store: s, api: a, log: opts.log(), label: opts.Device, contactWait: opts.ContactWait, logWait: cmp.Or(opts.LogWait, proofPatience), waits: opts.Waits, browse: opts.Browse, rec: rec, vault: vault, vk: vk}
 	if c.browse == nil {
 		c.browse = func(ctx context.Context, service string, found func(instance, addr string)) {
 			lan.Browse(ctx, service, found, c.log)

@@ -37,7 +37,12 @@ func deletedSpans(states []chain.State, track latchkey.TrackID, now time.Time) [
 	if len(states) == 0 {
 		return out
 	}
-	for _, e := range states[len(states)-1].Erased {
+	return append(out, erasedSpans(states[len(states)-1], track)...)
+}
+
+// erasedSpans are those that admins have ordered to be deleted.
+func erasedSpans(state chain.State, track latchkey.TrackID) (out []Span) {
+	for _, e := range state.Erased {
 		if e.Track == track {
 			out = append(out, Span{time.Unix(e.From, 0), time.Unix(e.Until, 0)})
 		}

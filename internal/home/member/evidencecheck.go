@@ -346,11 +346,5 @@ func (c *evidenceCheck) sameMovie(made *os.File) error {
 // (claim C29). How long footage is kept says nothing of a hole: what is too old
 // goes from the front.
 func (c *evidenceCheck) deleted(s Span) bool {
-	var ordered []Span
-	for _, e := range c.past.head().Erased {
-		if e.Track == c.said.Video {
-			ordered = append(ordered, Span{time.Unix(e.From, 0), time.Unix(e.Until, 0)})
-		}
-	}
-	return len(without([]Span{s}, ordered...)) == 0
+	return len(without([]Span{s}, erasedSpans(c.past.head(), c.said.Video)...)) == 0
 }

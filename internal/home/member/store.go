@@ -49,9 +49,6 @@ type record struct {
 	Hash string `json:"hash"`
 	// Covered is the newest statement whose additions count here (addlate.go).
 	Covered uint64 `json:"covered,omitempty"`
-	// NamesWait: the vault has names that the directory gets once the log has
-	// proven whom they are handed to.
-	NamesWait bool `json:"names_wait,omitempty"`
 	// Directory is the newest directory that verified; its number must never go back.
 	Directory directoryRecord `json:"directory,omitzero"`
 	// Removals are signed removals that were sent and that the server's chain

@@ -2,7 +2,8 @@
  * One ordinary MP4: samples byte for byte as the camera sent them, times as they
  * were (the last picture stands through a gap), an edit list that trims to the
  * asked range. Byte for byte what `latchkey export` makes of the same parts. The
- * file is a Blob that the browser may keep on disk; only tables are in memory.
+ * file is a Blob that the browser may keep on disk: in memory are its tables, and
+ * what was added last.
  */
 import type { Init, Sample } from '../player/fmp4';
 import { type Bytes, concat, equal } from './bytes';
@@ -139,11 +140,15 @@ export class FileTrack {
 const room = { fixed: 4 << 10, perSecond: 2 << 10, most: 16 << 20 };
 /** A chunk holds as many samples at most: players read whole chunks. */
 const chunkSamples = 32;
+/** So many bytes are handed to the browser as one piece. */
+const atOnce = 8 << 20;
 
 export class Mp4File {
   readonly video = new FileTrack(1, true);
   readonly audio = new FileTrack(2, false);
-  readonly #parts: Bytes[] = [];
+  readonly #parts: Blob[] = [];
+  #loose: Bytes[] = [];
+  #looseSize = 0;
   readonly #ftyp = box('ftyp', ascii('isom\0\0\x02\0isomiso6mp41'));
   readonly #room: number;
   #at: number;
@@ -167,10 +172,18 @@ export class Mp4File {
       if (i === 0 && (fresh || this.#last !== track || last === undefined || last.samples >= chunkSamples)) track.beginChunk(this.#at);
       this.#last = track;
       track.add(s, rescaled(at, scale, track.scale), rescaled(s.duration, scale, track.scale));
-      this.#parts.push(s.data.slice());
-      this.#at += s.data.length;
+      this.#keep(s.data.slice());
       at += s.duration;
     });
+  }
+
+  #keep(data: Bytes): void {
+    this.#loose.push(data);
+    this.#at += data.length;
+    this.#looseSize += data.length;
+    if (this.#looseSize < atOnce) return;
+    this.#parts.push(new Blob(this.#loose));
+    [this.#loose, this.#looseSize] = [[], 0];
   }
 
   /** The file, showing [from, to) in nanoseconds. */
@@ -183,7 +196,7 @@ export class Mp4File {
     const free = (size: number): Bytes => concat(u32(size), ascii('free'), new Uint8Array(size - 8));
     const before = !fits ? [free(this.#room)] : left > 0 ? [moov, free(left)] : [moov];
     const mdat = concat(u32(1), ascii('mdat'), u64(BigInt(this.#at - this.#mdat)));
-    return new Blob([this.#ftyp, ...before, mdat, ...this.#parts, ...(fits ? [] : [moov])], { type: 'video/mp4' });
+    return new Blob([this.#ftyp, ...before, mdat, ...this.#parts, ...this.#loose, ...(fits ? [] : [moov])], { type: 'video/mp4' });
   }
 }
 

@@ -9,6 +9,7 @@ import type { CameraDecl, Chain } from './chain';
 import type { OpenEpoch } from './epoch';
 import type { EpochBook } from './epochs';
 import { entitled } from './rights';
+import { clip, isSome, joined, without } from './spans';
 
 export const notSharedWords = 'From before you joined, or not shared with you.';
 
@@ -73,35 +74,4 @@ function begun(from: number, shared: readonly TimeRange[], to: number): number {
 
 function gap(r: TimeRange, alarm: boolean): Gap {
   return { from: r.from, to: r.to, why: 'not-shared', words: notSharedWords, alarm };
-}
-
-/** Cuts spans out of others. */
-export function without(list: readonly TimeRange[], cuts: readonly TimeRange[]): TimeRange[] {
-  let out = list.map((r) => ({ from: r.from, to: r.to }));
-  for (const cut of cuts) {
-    out = out.flatMap((r) => {
-      const c = clip(cut, r);
-      return isSome(c) ? [{ from: r.from, to: c.from }, { from: c.to, to: r.to }].filter(isSome) : [r];
-    });
-  }
-  return out;
-}
-
-/** Spans in order, those that touch as one, empty ones left out. */
-function joined(list: readonly TimeRange[]): TimeRange[] {
-  const out: { from: number; to: number }[] = [];
-  for (const r of list.filter(isSome).sort((a, b) => a.from - b.from)) {
-    const last = out[out.length - 1];
-    if (last !== undefined && r.from <= last.to) last.to = Math.max(last.to, r.to);
-    else out.push({ from: r.from, to: r.to });
-  }
-  return out;
-}
-
-function clip(r: TimeRange, to: TimeRange): TimeRange {
-  return { from: Math.max(r.from, to.from), to: Math.min(r.to, to.to) };
-}
-
-function isSome(r: TimeRange): boolean {
-  return r.from < r.to;
 }

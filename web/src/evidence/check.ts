@@ -10,6 +10,7 @@ import { refuse } from '../crypto/failure';
 import { kidOf } from '../crypto/hash';
 import { movieOf } from '../crypto/movie';
 import { parseNote } from '../crypto/note';
+import { without } from '../crypto/spans';
 import { type Body, parseStatement } from '../crypto/statement';
 import { slotsOf } from '../crypto/tree';
 import { encodeEntry } from '../ledger/leaf';
@@ -17,7 +18,7 @@ import { Policy } from '../ledger/policy';
 import { checkProof, parseProof } from '../ledger/proof';
 import { boundsOf } from './bounds';
 import { type EvidenceFile, openEvidence } from './container';
-import { gapsOf, TrackParts, without } from './parts';
+import { gapsOf, TrackParts } from './parts';
 import readme from './readme.txt?raw';
 import type { Report, Step } from './report';
 

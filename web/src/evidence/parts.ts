@@ -5,6 +5,7 @@ import { refuse } from '../crypto/failure';
 import { type Piece, pieceIn, type Pieces } from '../crypto/movie';
 import { type Opened, openRun } from '../crypto/opener';
 import { maxCt, next, type Part, partHash, signMessage } from '../crypto/part';
+import { type Span, without } from '../crypto/spans';
 import type { EvidenceGap } from './report';
 
 /** A run of parts of one epoch without a pause. */
@@ -157,11 +158,6 @@ export class TrackParts {
 
 const endIn = (epoch: OpenEpoch, track: Bytes) => epoch.note.last.find((l) => equal(l.track, track)) ?? null;
 
-interface Span {
-  readonly from: number;
-  readonly to: number;
-}
-
 const atSlot = (s: Stretch, slot: number): number => s.epoch.note.start + slot;
 const beginOf = (s: Stretch): number => atSlot(s, s.firstSlot);
 const endOf = (s: Stretch): number => atSlot(s, s.lastSlot + 1);
@@ -197,15 +193,6 @@ function gone(a: Stretch, b: Stretch, track: Bytes): boolean {
   if (a.epoch === b.epoch) return b.first > a.last + 1;
   const end = endIn(b.epoch, track);
   return end !== null && equal(end.epoch, a.epoch.note.epoch) && end.seq > a.last;
-}
-
-/** Spans with others cut out of them. */
-export function without(list: readonly Span[], cuts: readonly Span[]): Span[] {
-  let out = [...list];
-  for (const c of cuts) {
-    out = out.flatMap((s) => (c.from < s.to && c.to > s.from ? [{ from: s.from, to: c.from }, { from: c.to, to: s.to }].filter((x) => x.from < x.to) : [s]));
-  }
-  return out;
 }
 
 function joined(list: readonly EvidenceGap[]): EvidenceGap[] {
