@@ -100,6 +100,10 @@ func (s State) applyStatement(st Statement, n Note) (State, error) {
 		return s.grant(st, n)
 	case Revoke:
 		return s.revoke(st, n)
+	case Access:
+		return s.access(st, n)
+	case Notice:
+		return s, s.verifyOperator(st.By, n)
 	}
 	if err := s.verifyAdmin(st.Common().By, n); err != nil {
 		return State{}, err

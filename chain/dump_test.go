@@ -44,7 +44,7 @@ func dump(s chain.State) string {
 	}
 	for _, id := range sorted16(s.Grants) {
 		g := s.Grants[id]
-		fmt.Fprintf(&b, "grant %v by=%v to=%v %s until=%d capsule=%v standing=%t seq=%d revoked=%t", id, g.By, g.To, g.Kind, g.Until, g.Capsule, g.Standing, g.Seq, g.Revoked)
+		fmt.Fprintf(&b, "grant %v by=%v to=%v %s until=%d capsule=%v standing=%t release=%v mask=%v seq=%d revoked=%t", id, g.By, g.To, g.Kind, g.Until, g.Capsule, g.Standing, g.Release, g.Mask, g.Seq, g.Revoked)
 		for _, r := range g.Tracks {
 			fmt.Fprintf(&b, " %v:%d:%d", r.Track, r.From, r.Until)
 		}

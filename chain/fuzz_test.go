@@ -42,14 +42,22 @@ func seedNotes(f *testing.F) testkit.Statements {
 	if text, err := (chain.Heard{Time: 1}).Text(); err == nil {
 		f.Add(chain.SignNote(text, newSigner(make([]byte, 32))))
 	}
+	var desk testkit.Desk
+	testkit.Load(f, "desk", &desk)
+	for _, s := range desk.Chain {
+		f.Add([]byte(s.Note))
+	}
+	for _, r := range desk.Reject {
+		f.Add([]byte(r.Note))
+	}
 	var directory testkit.Directory
 	testkit.Load(f, "directory", &directory)
-	for _, list := range [][]testkit.RejectedNote{epoch.Rejects, heads.Rejects, login.Rejects, command.Rejects, directory.Rejects, directory.Refused, contact.Rejects} {
+	for _, list := range [][]testkit.RejectedNote{epoch.Rejects, heads.Rejects, login.Rejects, command.Rejects, directory.Rejects, directory.Refused, contact.Rejects, desk.RejectOpening, desk.RejectDesk} {
 		for _, r := range list {
 			f.Add([]byte(r.Note))
 		}
 	}
-	for _, n := range []testkit.NoteVector{epoch.Note, epoch.First, heads.Note, login.Note, command.Note, directory.Note} {
+	for _, n := range []testkit.NoteVector{epoch.Note, epoch.First, heads.Note, login.Note, command.Note, directory.Note, desk.Opening, desk.Desk} {
 		f.Add([]byte(n.Note))
 	}
 	return statements
@@ -82,6 +90,12 @@ func encode(n chain.Note) ([]byte, error, bool) {
 		return textOf(v, err)
 	case chain.TypeDirectory:
 		v, err := chain.ParseDirectory(n)
+		return textOf(v, err)
+	case chain.TypeOpening:
+		v, err := chain.ParseOpening(n)
+		return textOf(v, err)
+	case chain.TypeDesk:
+		v, err := chain.ParseDesk(n)
 		return textOf(v, err)
 	}
 	v, err := chain.ParseStatement(n)

@@ -74,7 +74,9 @@ type Grant struct {
 	Capsule latchkey.Hash
 	// Standing: hubs seal future epochs to the grantee (Recipients).
 	Standing bool
-	Seq      uint64 // of the statement
+	Release  latchkey.Kid  // of the hub that has to release each entry; zero: none
+	Mask     latchkey.Hash // H of the sealed mask; with Release
+	Seq      uint64        // of the statement
 	Revoked  bool
 }
 
@@ -232,7 +234,7 @@ func (s State) grant(st AddGrant, n Note) (State, error) {
 	s.Grants = maps.Clone(s.Grants)
 	s.Grants[st.Grant] = Grant{
 		By: st.By, To: st.To, Kind: st.Kind, Key: bytes.Clone(st.Key), Tracks: slices.Clone(st.Tracks), Until: st.Until,
-		Capsule: st.Capsule, Standing: st.Standing, Seq: st.Seq,
+		Capsule: st.Capsule, Standing: st.Standing, Release: st.Release, Mask: st.Mask, Seq: st.Seq,
 	}
 	return s, nil
 }

@@ -14,6 +14,8 @@ const (
 	TypeAnchor   = "anchor"
 	TypeGrant    = "grant"
 	TypeRevoke   = "revoke"
+	TypeAccess   = "access"
+	TypeNotice   = "notice"
 
 	TypeEpoch     = "epoch"
 	TypeHeads     = "heads"
@@ -23,6 +25,8 @@ const (
 	TypeShare     = "share"
 	TypeClaim     = "claim"
 	TypeHeard     = "heard"
+	TypeOpening   = "opening"
+	TypeDesk      = "desk"
 )
 
 // rule is one key of a layout: how often its line may stand there.
@@ -75,6 +79,10 @@ func layoutOf(noteType string) ([]rule, bool) {
 			one("until"), many("hub"), optional("capsule"), optional("standing"), optional("release"), optional("mask")), true
 	case TypeRevoke:
 		return statement(one("grant")), true
+	case TypeAccess:
+		return statement(one("grant"), one("staff"), some("entry")), true
+	case TypeNotice:
+		return statement(one("staff"), one("action"), optional("object")), true
 	}
 	return noteLayoutOf(noteType)
 }
@@ -99,6 +107,10 @@ func noteLayoutOf(noteType string) ([]rule, bool) {
 		return ones("household", "by", "removals", "time"), true
 	case TypeDirectory:
 		return ones("household", "by", "n", "time", "names"), true
+	case TypeOpening:
+		return append(ones("household", "grant", "by", "time", "nonce", "access"), some("entry")), true
+	case TypeDesk:
+		return ones("by", "server", "nonce", "time"), true
 	}
 	return nil, false
 }

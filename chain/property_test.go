@@ -62,7 +62,7 @@ func newCast() cast {
 
 func (c cast) genesis(t interface{ Fatal(...any) }) chain.Note {
 	p := c.people[0]
-	g := chain.Genesis{Head: chain.Head{Time: testNow, By: p.kid()}, Ed: p.ed.Public(), X: p.x, Recovery: p.recovery.Public()}
+	g := chain.Genesis{Head: chain.Head{Time: testNow, By: p.kid()}, Ed: p.ed.Public(), X: p.x, Recovery: p.recovery.Public(), Operator: vkeyOf(c.people[4])}
 	text, err := g.Text()
 	if err != nil {
 		t.Fatal(err)
@@ -163,13 +163,16 @@ func (c cast) open(d dice, s chain.State) (chain.State, []chain.Note) {
 	return s, notes
 }
 
-// signer draws a key: mostly an admin's of s, else a member's, a hub's,
-// anybody's, a recovery key.
+// signer draws a key: mostly an admin's of s, else a member's, a hub's, the
+// operator's, anybody's, a recovery key.
 func (c cast) signer(d dice, s chain.State) seedSigner {
 	who := d.roll(26, "right")
 	keys := c.keysOf(func(kid latchkey.Kid) bool {
 		_, hub := s.Hubs[kid]
 		m, member := s.Members[kid]
+		if who == 23 {
+			return kid == c.people[4].kid()
+		}
 		return who < 20 && m.Role == chain.RoleAdmin || who >= 20 && who < 22 && member || who == 22 && hub
 	})
 	if len(keys) == 0 {
@@ -205,6 +208,9 @@ func (c cast) target(d dice, there []latchkey.Kid) latchkey.Kid {
 func (c cast) statement(d dice, s chain.State, h chain.Head) chain.Statement {
 	p := anyOf(d, "person", c.people)
 	track := anyOf(d, "track", c.tracks)
+	if h.By == c.people[4].kid() && d.roll(3, "operator") > 0 || d.roll(40, "by another") == 0 {
+		return c.operators(d, s, h, track)
+	}
 	switch d.roll(16, "kind") {
 	case 0, 1, 2, 3:
 		return c.member(d, s, h, p, track)
@@ -239,6 +245,18 @@ func (c cast) statement(d dice, s chain.State, h chain.Head) chain.Statement {
 		}
 		return chain.AddCamera{Head: h, Camera: camera, Tracks: append(tracks, decl)}
 	}
+}
+
+// operators are what the operator writes.
+func (c cast) operators(d dice, s chain.State, h chain.Head, track latchkey.TrackID) chain.Statement {
+	if d.roll(4, "notice") == 0 {
+		return chain.Notice{Head: h, Staff: c.people[3].kid(), Action: "account-read"}
+	}
+	a := chain.Access{Head: h, Grant: anyOf(d, "grant", c.grants), Staff: c.people[3].kid(), Entries: []chain.Entry{{Track: track, Level: 8, Index: uint32(d.roll(3, "index"))}}}
+	if g, ok := s.Grants[a.Grant]; ok && d.roll(4, "the grantee") > 0 {
+		a.Staff, a.Entries[0].Track = g.To, g.Tracks[0].Track
+	}
+	return a
 }
 
 // member admits somebody or, half of the time, restates a member, now and then

@@ -176,6 +176,10 @@ func statementParser(noteType string) func(*reader, Head) Statement {
 		return parseGrant
 	case TypeRevoke:
 		return parseRevoke
+	case TypeAccess:
+		return parseAccess
+	case TypeNotice:
+		return parseNotice
 	}
 	return nil
 }

@@ -75,6 +75,10 @@ func parseValues(n chain.Note) error {
 		_, err = chain.ParseCommand(n)
 	case chain.TypeDirectory:
 		_, err = chain.ParseDirectory(n)
+	case chain.TypeOpening:
+		_, err = chain.ParseOpening(n)
+	case chain.TypeDesk:
+		_, err = chain.ParseDesk(n)
 	default:
 		_, err = chain.ParseStatement(n)
 	}
@@ -244,11 +248,18 @@ func TestCommandVectors(t *testing.T) {
 func TestStatementVectors(t *testing.T) {
 	var v testkit.Statements
 	testkit.Load(t, "statements", &v)
-	if len(v.Chain) == 0 {
+	applyAll(t, v.Chain, v.Now, v.Household)
+}
+
+// applyAll applies a chain and holds the state after each statement against it.
+func applyAll(t *testing.T, list []testkit.StatementVector, now int64, household testkit.Hex) []chain.State {
+	t.Helper()
+	if len(list) == 0 {
 		t.Fatal("no statements in the vector file")
 	}
 	var s chain.State
-	for i, sv := range v.Chain {
+	states := []chain.State{s}
+	for i, sv := range list {
 		n := mustParse(t, []byte(sv.Note))
 		if got := n.Hash(); n.Type != sv.Type || !bytes.Equal(got[:], sv.Hash) {
 			t.Errorf("%s: type %s, hash %v", sv.Name, n.Type, got)
@@ -260,16 +271,43 @@ func TestStatementVectors(t *testing.T) {
 		if text, err := st.Text(); err != nil || !bytes.Equal(text, n.Text) {
 			t.Errorf("%s: encoded again: %v\n%s", sv.Name, err, text)
 		}
-		if s, err = chain.Apply(s, n, v.Now); err != nil {
+		if s, err = chain.Apply(s, n, now); err != nil {
 			t.Fatalf("statement %d, %s: %v", i, sv.Name, err)
 		}
-		if diff := cmp.Diff(sv.State, stateVector(s, v.Now)); diff != "" {
+		if diff := cmp.Diff(sv.State, stateVector(s, now)); diff != "" {
 			t.Errorf("state after %s (-want +got):\n%s", sv.Name, diff)
 		}
+		states = append(states, s)
 	}
-	if !bytes.Equal(s.Household[:], v.Household) {
-		t.Errorf("household is %v, want %x", s.Household, v.Household)
+	if !bytes.Equal(s.Household[:], household) {
+		t.Errorf("household is %v, want %x", s.Household, household)
 	}
+	return states
+}
+
+// What the operator writes into a chain, and the two notes of the desk.
+func TestDeskVectors(t *testing.T) {
+	var v testkit.Desk
+	testkit.Load(t, "desk", &v)
+	states := applyAll(t, v.Chain, v.Now, v.Household)
+	rejectAll(t, v.Reject, states)
+	agent := v.Seeds["agent"]
+	o, err := chain.ParseOpening(checkNote(t, v.Opening, agent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := o.Text(); err != nil || string(text) != v.Opening.Text || len(o.Entries) != len(v.Entries) {
+		t.Errorf("opening, encoded again: %v\n%s", err, text)
+	}
+	refusesAll(t, v.RejectOpening, agent)
+	d, err := chain.ParseDesk(checkNote(t, v.Desk, agent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := d.Text(); err != nil || string(text) != v.Desk.Text {
+		t.Errorf("desk, encoded again: %v\n%s", err, text)
+	}
+	refusesAll(t, v.RejectDesk, agent)
 }
 
 // stateVector writes a state as the vectors have it.
@@ -290,6 +328,10 @@ func stateVector(s chain.State, now int64) testkit.StateVector {
 		gv := testkit.GrantVector{Grant: id[:], By: g.By[:], To: g.To[:], Kind: string(g.Kind), Until: g.Until, Capsule: testkit.Hex{}, Standing: g.Standing, Seq: g.Seq, Revoked: g.Revoked}
 		if g.Capsule != (latchkey.Hash{}) {
 			gv.Capsule = g.Capsule[:]
+		}
+		gv.Release, gv.Mask = testkit.Hex{}, testkit.Hex{}
+		if g.Release != (latchkey.Kid{}) {
+			gv.Release, gv.Mask = g.Release[:], g.Mask[:]
 		}
 		for _, t := range g.Tracks {
 			gv.Tracks = append(gv.Tracks, testkit.RangeVector{Track: t.Track[:], From: t.From, Until: t.Until})
@@ -330,16 +372,20 @@ func hexOf[K ~[latchkey.IDSize]byte](ids []K) []testkit.Hex {
 func TestChainRejects(t *testing.T) {
 	var v testkit.Statements
 	testkit.Load(t, "statements", &v)
-	if len(v.Reject) == 0 {
+	rejectAll(t, v.Reject, statesOf(t, v))
+}
+
+func rejectAll(t *testing.T, list []testkit.ChainReject, states []chain.State) {
+	t.Helper()
+	if len(list) == 0 {
 		t.Fatal("no rejects in the vector file")
 	}
 	kinds := map[string]error{
 		"invalid": latchkey.ErrInvalid, "conflict": latchkey.ErrConflict, "verify": latchkey.ErrVerify, "refused": latchkey.ErrRefused,
 	}
-	states := statesOf(t, v)
-	for _, r := range v.Reject {
+	for _, r := range list {
 		s := states[r.After]
-		before := stateVector(s, v.Now)
+		before := stateVector(s, r.Now)
 		n, err := chain.ParseNote([]byte(r.Note))
 		if err == nil {
 			_, err = chain.Apply(s, n, r.Now)
@@ -347,7 +393,7 @@ func TestChainRejects(t *testing.T) {
 		if want := kinds[r.Error]; want == nil || !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %s", r.Name, err, r.Error)
 		}
-		if diff := cmp.Diff(before, stateVector(s, v.Now)); diff != "" {
+		if diff := cmp.Diff(before, stateVector(s, r.Now)); diff != "" {
 			t.Errorf("%s: changed the state before:\n%s", r.Name, diff)
 		}
 	}

@@ -35,8 +35,8 @@ type Party struct {
 // publishes its sets and who recomputes them. It comes with the client or is
 // pinned when a household is founded, never from whom it checks.
 //
-// The file is a c2sp.org/tlog-policy with three more keywords, operator,
-// auditor and releaser:
+// The file is a c2sp.org/tlog-policy with four more keywords, operator,
+// auditor, releaser and staffroot:
 //
 //	log <vkey> [<url>]
 //	witness <name> <vkey> [<url>]
@@ -45,12 +45,16 @@ type Party struct {
 //	operator <vkey>
 //	auditor <name> <vkey> [<url>]
 //	releaser <name> <vkey> [<url>]
+//	staffroot <name> <vkey>
 type Policy struct {
 	Log       Party
 	Operator  Party
 	Witnesses []Party
 	Auditors  []Party // any one of them vouches for a set; none: nobody does
 	Releasers []Party // two of them sign a release; none: there are no releases
+	// StaffRoots say, any one of them, who is staff of the operator; none: it has
+	// no staff that a household could let look at anything.
+	StaffRoots []Party
 
 	text   string
 	groups []group
@@ -94,6 +98,11 @@ func ParsePolicy(text string) (*Policy, error) {
 			return nil, invalid("policy", "the auditor %q is the operator himself", a.Name)
 		}
 	}
+	for _, root := range p.StaffRoots {
+		if bytes.Equal(root.key, p.Operator.key) || bytes.Equal(root.key, p.Log.key) {
+			return nil, invalid("policy", "the staff root %q is a key of the running service, and has to be kept apart from it", root.Name)
+		}
+	}
 	if n := len(p.Releasers); n > 0 && n < releaseSigners {
 		return nil, invalid("policy", "%d releaser, and %d sign a release", n, releaseSigners)
 	}
@@ -119,6 +128,8 @@ func (r *policyReader) line(kind string, words []string) (err error) {
 		return r.named(&r.Auditors, words, signs)
 	case "releaser":
 		return r.named(&r.Releasers, words, signs)
+	case "staffroot":
+		return r.named(&r.StaffRoots, words, signs)
 	case "witness":
 		if err := r.named(&r.Witnesses, words, cosigns); err != nil {
 			return err

@@ -3,7 +3,11 @@ package ledger_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"latchkey.dev/latchkey"
 	"latchkey.dev/latchkey/ledger"
@@ -124,6 +128,41 @@ func TestReleaseVectors(t *testing.T) {
 		if x.Holds && (err != nil || len(m) != x.Files) || !x.Holds && !refused(err) {
 			t.Errorf("manifest, %s: %v, %v", x.Name, m, err)
 		}
+	}
+}
+
+// C14: only staff whom the root has signed for, this week, and in the log.
+func TestStaffVectors(t *testing.T) {
+	var v testkit.Ledger
+	testkit.Load(t, "ledger", &v)
+	policy, err := ledger.ParsePolicy(v.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range v.Staff {
+		proof, err := ledger.ParseProof([]byte(x.Proof))
+		if err != nil {
+			t.Fatalf("staff, %s: %v", x.Name, err)
+		}
+		s, err := policy.ProvenStaff([]byte(x.Note), proof, time.Unix(x.Now, 0))
+		if !x.Holds {
+			if !refused(err) {
+				t.Errorf("staff, %s: %+v, %v", x.Name, s, err)
+			}
+			continue
+		}
+		want := ledger.Staff{ID: x.ID, Role: x.Role, Ed: []byte(x.Ed), X: x.X, Trained: x.Trained, From: x.From, Until: x.Until}
+		if diff := cmp.Diff(want, s); err != nil || diff != "" {
+			t.Errorf("staff, %s: %v (-want +got):\n%s", x.Name, err, diff)
+		}
+		if text, _, _ := strings.Cut(x.Note, "\n\n"); text+"\n" != s.Text() {
+			t.Errorf("staff, %s: it encodes to another text", x.Name)
+		}
+	}
+	if none, err := ledger.ParsePolicy(strings.Replace(v.Policy, "staffroot ", "releaser ", 1)); err != nil {
+		t.Error(err)
+	} else if _, err := none.Staff([]byte(v.Staff[0].Note)); !refused(err) {
+		t.Errorf("a policy without a staff root takes staff: %v", err)
 	}
 }
 

@@ -18,6 +18,23 @@ type Ledger struct {
 	Completeness []CompletenessVector `json:"completeness"`
 	Releases     []ReleaseVector      `json:"releases"`
 	Manifests    []ManifestVector     `json:"manifests"`
+	Staff        []StaffVector        `json:"staff"`
+}
+
+// StaffVector is a staff note with its proof; Holds: at Now, under the policy.
+type StaffVector struct {
+	Name    string `json:"name"`
+	Note    string `json:"note"`
+	Proof   string `json:"proof"`
+	Now     int64  `json:"now"`
+	Holds   bool   `json:"holds"`
+	ID      string `json:"id"`
+	Role    string `json:"role"`
+	Ed      Hex    `json:"ed"`
+	X       Hex    `json:"x"`
+	Trained int64  `json:"trained"`
+	From    int64  `json:"from"`
+	Until   int64  `json:"until"`
 }
 
 // ReleaseVector is a release note with its proof.

@@ -84,6 +84,8 @@ type GrantVector struct {
 	Until    int64         `json:"until"`
 	Capsule  Hex           `json:"capsule"`
 	Standing bool          `json:"standing"`
+	Release  Hex           `json:"release"`
+	Mask     Hex           `json:"mask"`
 	Seq      uint64        `json:"seq"`
 	Revoked  bool          `json:"revoked"`
 }
@@ -600,4 +602,38 @@ type PartBytes struct {
 	Doc
 	Valid   Hex      `json:"valid"`
 	Rejects []Reject `json:"reject"`
+}
+
+// Desk is vectors/desk.json.
+type Desk struct {
+	Doc
+	Now           int64             `json:"now"`
+	Household     Hex               `json:"household"`
+	Seeds         map[string]Hex    `json:"seeds"`
+	Chain         []StatementVector `json:"chain"`
+	Reject        []ChainReject     `json:"reject"`
+	Opening       NoteVector        `json:"opening"`
+	RejectOpening []RejectedNote    `json:"reject_opening"`
+	Desk          NoteVector        `json:"desk"`
+	RejectDesk    []RejectedNote    `json:"reject_desk"`
+	Grant         Hex               `json:"grant"`
+	Epoch         Hex               `json:"epoch"`
+	HubX          Hex               `json:"hub_x"`
+	AgentX        Hex               `json:"agent_x"`
+	M             Hex               `json:"m"`
+	Entries       []MaskVector      `json:"entries"`
+	MaskInfo      Hex               `json:"mask_info"`
+	SealedMask    Hex               `json:"sealed_mask"`
+	BadMask       []Reject          `json:"mask_must_not_open"`
+	ReleasedInfo  Hex               `json:"released_info"`
+	Released      Hex               `json:"released"`
+	BadReleased   []Reject          `json:"released_must_not_open"`
+}
+
+// MaskVector is one entry of a two-key grant.
+type MaskVector struct {
+	Name   Hex `json:"name"`
+	Mask   Hex `json:"mask"`
+	Key    Hex `json:"key"`
+	Masked Hex `json:"masked"`
 }

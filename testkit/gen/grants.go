@@ -52,6 +52,9 @@ func (b *builder) give(name string, by edKey, to xKey, kind string, tracks []str
 	g := testkit.GrantVector{
 		Grant: grantID(name), By: by.kid(), To: to.kid(), Kind: kind, Until: now + 86400, Capsule: hash([]byte("capsule of " + name)), Seq: uint64(len(b.links)),
 	}
+	if kind == "staff" {
+		g.Release, g.Mask = b.h.hub.kid(), hash([]byte("sealed mask"))
+	}
 	for _, line := range sorted(tracks...) {
 		g.Tracks = append(g.Tracks, testkit.RangeVector{Track: b.h.tracks[line], From: now - 7200, Until: now - 3600})
 	}
@@ -143,6 +146,8 @@ func grantTrials(b *builder) []trial {
 		by("grant to a contact without hubs", "refused", gave, h.founder, swap(fresh("contact", stranger), "hub ")...),
 		by("grant to staff without release", "refused", gave, h.founder, fresh("staff", stranger)...),
 		by("grant released by a removed hub", "refused", gave, h.founder, fresh("staff", stranger, "release "+b64(h.hub2.kid()), "mask "+b64(hash(nil)))...),
+		{name: "access of a household without an operator", err: "refused", after: n, signer: h.stranger, text: b.next(n, "access", h.stranger,
+			"grant "+b64(grantID("staff")), "staff "+b64(stranger.kid()), "entry "+b64(draw("desk epoch", 16))+" "+b64(h.tracks["porch video"])+" 8 70")},
 		by("revoke as a grant", "invalid", gave, h.founder, "grant "+b64(grantID("history"))),
 	}
 	out = append(append(out, badGrants(b, gave)...), revokeTrials(b, gave)...)

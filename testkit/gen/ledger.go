@@ -124,6 +124,7 @@ type watched struct {
 	anna, ben, cleo, dora, emil, fred named // witnesses
 	carla, carl                       named // auditors
 	rhea, rolf, rosa                  named // releasers
+	root                              named // says who is staff
 	entries                           [][]byte
 }
 
@@ -136,6 +137,7 @@ func newWatched() watched {
 		dora: newNamed("dora.example", 4), emil: newNamed("emil.example", 4), fred: newNamed("fred.example", 4),
 		carla: newNamed("carla.example", 1), carl: newNamed("carl.example", 1),
 		rhea: newNamed("rhea.example", 1), rolf: newNamed("rolf.example", 1), rosa: newNamed("rosa.example", 1), stranger: newNamed("stranger.example", 1),
+		root: newNamed("staff.latchkey.example", 1),
 	}
 }
 
@@ -145,7 +147,7 @@ func (w watched) policy() string {
 		"\n  witness dora\t" + w.dora.vkey() + "\nwitness emil " + w.emil.vkey() + "\n\nwitness fred " + w.fred.vkey() +
 		"\ngroup pair all anna ben\ngroup most 2 dora emil fred\ngroup either any pair cleo most\nquorum either\nauditor carla " + w.carla.vkey() +
 		"\nauditor carl " + w.carl.vkey() + " https://carl.example\nreleaser rhea " + w.rhea.vkey() + "\nreleaser rolf " + w.rolf.vkey() +
-		"\nreleaser rosa " + w.rosa.vkey() + " https://rosa.example\n"
+		"\nreleaser rosa " + w.rosa.vkey() + " https://rosa.example\nstaffroot people " + w.root.vkey() + "\n"
 }
 
 func checkpointText(origin string, size int, root []byte) string {
@@ -200,6 +202,7 @@ func ledgerVectors() testkit.Ledger {
 				"inclusion":     "tlog-proof of an entry",
 				"completeness":  "files for ktag; at: up to when the chain is complete",
 				"releases":      "release notes with their place in the log; index is that",
+				"staff":         "staff notes with the proof that they stand in the log; holds: under policy at now",
 				"manifests":     "every file of a release, and its hash; text is the one form or none",
 			},
 		},
@@ -242,7 +245,7 @@ func ledgerVectors() testkit.Ledger {
 	v.Inclusion = inclusionVectors(w)
 	v.SetNotes = setNoteVectors(w, said, set, all)
 	v.Completeness = completenessVectors(w, said, set, all, mine)
-	v.Releases, v.Manifests = releaseVectors(w), manifestVectors()
+	v.Releases, v.Manifests, v.Staff = releaseVectors(w), manifestVectors(), staffVectors(w)
 	return v
 }
 
@@ -302,6 +305,8 @@ func badPolicies(w watched) []testkit.NamedText {
 		swap("one auditor's key under two names", w.carl.vkey(), called(w.carla, "charles.example")),
 		swap("the operator as auditor under another name", w.carl.vkey(), called(w.operator, "carl.example")),
 		swap("the operator as auditor", w.carl.vkey(), w.operator.vkey()),
+		swap("the operator as staff root", w.root.vkey(), w.operator.vkey()), swap("the log as staff root", w.root.vkey(), w.log.vkey()),
+		swap("a witness as staff root", w.root.vkey(), w.anna.vkey()), swap("a releaser named as staff root", "staffroot people", "staffroot"),
 		swap("a witness with a key of type 01", w.ben.vkey(), ofType(w.ben, 1)), swap("an auditor with a key of type 04", w.carl.vkey(), ofType(w.carl, 4)),
 		swap("a witness's key with another hash", hex.EncodeToString(w.ben.id()), "00000000"),
 		swap("a hash in upper case", hex.EncodeToString(w.ben.id()), strings.ToUpper(hex.EncodeToString(w.ben.id()))),

@@ -78,3 +78,64 @@ func manifestVectors() []testkit.ManifestVector {
 		fails("a hash of 31 bytes", "a "+b64(make([]byte, 31))+"\n"), fails("no hash", "a\n"), fails("an empty line", line("a")+"\n"),
 	}
 }
+
+// staffVectors are staff notes with the proof that they stand in the log.
+func staffVectors(w watched) []testkit.StaffVector {
+	ed, x := newEd(draw("seed agent", 32)), newX(draw("seed agent x", 32))
+	const from, until = vectorTime, vectorTime + 7*24*3600
+	text := func(id, role string, trained, from, until int64) string {
+		return fmt.Sprintf("latchkey/v1 staff\nid %s\nrole %s\ned %s\nx %s\ntrained %d\nfrom %d\nuntil %d\n", id, role, b64(ed.pub), b64(x.pub), trained, from, until)
+	}
+	good := text("sam-41", "support", vectorTime-3600, from, until)
+	signed := func(text string, by ...named) string {
+		note := text + "\n"
+		for _, n := range by {
+			note += n.line(text, 0)
+		}
+		return note
+	}
+	proven := func(note string) string {
+		w := w
+		w.entries = append(slices.Clone(w.entries), cat([]byte{1}, []byte(note)))
+		n := len(w.entries)
+		return w.proof(n, n-1, nil, w.checkpoint(n, by(w.cleo, vectorTime)))
+	}
+	holds := func(name, role, note string) testkit.StaffVector {
+		return testkit.StaffVector{Name: name, Note: note, Proof: proven(note), Now: from, Holds: true, ID: "sam-41", Role: role, Ed: ed.pub, X: x.pub, Trained: vectorTime - 3600, From: from, Until: until}
+	}
+	at := func(name string, now int64, holds_ bool) testkit.StaffVector {
+		v := holds(name, "support", signed(good, w.root))
+		v.Now, v.Holds = now, holds_
+		return v
+	}
+	fails := func(name, text string) testkit.StaffVector {
+		note := signed(text, w.root)
+		return testkit.StaffVector{Name: name, Note: note, Proof: proven(note), Now: from}
+	}
+	edit := func(name, old, with string) testkit.StaffVector {
+		return fails(name, strings.Replace(good, old, with, 1))
+	}
+	unproven := holds("another note than the log has", "support", signed(good, w.root))
+	unproven.Note, unproven.Holds = signed(strings.Replace(good, "sam-41", "sam-42", 1), w.root), false
+	byOther := func(name string, by ...named) testkit.StaffVector {
+		note := signed(good, by...)
+		return testkit.StaffVector{Name: name, Note: note, Proof: proven(note), Now: from}
+	}
+	list := []testkit.StaffVector{
+		holds("by the root", "support", signed(good, w.root)), holds("with a line of somebody unknown", "support", signed(good, w.stranger, w.root)),
+		at("in its last second", until-1, true), at("before it", from-1, false), at("when it is over", until, false), unproven,
+		byOther("by another root", w.stranger), byOther("by the operator", w.operator), byOther("by two releasers", w.rhea, w.rolf),
+		edit("a second more than a week", fmt.Sprintf("until %d", until), fmt.Sprintf("until %d", until+1)),
+		edit("over when it begins", fmt.Sprintf("until %d", until), fmt.Sprintf("until %d", from)),
+		edit("trained after it begins", fmt.Sprintf("trained %d", vectorTime-3600), fmt.Sprintf("trained %d", from+1)),
+		edit("not trained", fmt.Sprintf("trained %d\n", vectorTime-3600), ""), edit("a role that is none", "role support", "role viewer"),
+		edit("a name in upper case", "sam-41", "Sam-41"), edit("a name that ends in a dash", "sam-41", "sam-"), edit("a name of an e-mail address", "sam-41", "sam@x.example"),
+		edit("no name", "sam-41", ""), edit("a name of 65 letters", "sam-41", strings.Repeat("a", 65)), edit("a short key", b64(ed.pub), b64(ed.pub[:31])),
+		edit("a short sealing key", b64(x.pub), b64(x.pub[:1215])), edit("a time with a leading zero", "from 1", "from 01"), edit("keys in another order", "ed ", "x "),
+		fails("a line more", good+"more x\n"), edit("another type", "v1 staff", "v1 notice"),
+	}
+	for _, role := range []string{"annotator", "moderator", "auditor", "legal", "engineer", "admin"} {
+		list = append(list, holds("in the role "+role, role, signed(strings.Replace(good, "role support", "role "+role, 1), w.root)))
+	}
+	return list
+}

@@ -44,6 +44,10 @@ func run(dir string, fresh bool, release string) error {
 	if err != nil {
 		return err
 	}
+	desk, err := deskVectors(old)
+	if err != nil {
+		return err
+	}
 	epoch, err := epochVectors(old, household)
 	if err != nil {
 		return err
@@ -57,6 +61,7 @@ func run(dir string, fresh bool, release string) error {
 		"heads":      headsVectors(household),
 		"login":      loginVectors(household),
 		"command":    command,
+		"desk":       desk,
 		"capsule":    capsule,
 		"code":       codeVectors(),
 		"contact":    contactVectors(household),

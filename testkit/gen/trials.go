@@ -195,7 +195,7 @@ func formTrials(b *builder) []trial {
 		{"salt of 17 bytes", edit("salt", "salt "+b64(draw("long", 17))+"\n")},
 		{"unknown key at the end", good + "zone 7\n"},
 		{"unknown type", strings.Replace(good, "/v1 hub\n", "/v1 hubs\n", 1)},
-		{"type of the operator, which this version does not know", strings.Replace(good, "/v1 hub\n", "/v1 notice\n", 1)},
+		{"a hub under the type of a notice", strings.Replace(good, "/v1 hub\n", "/v1 notice\n", 1)},
 		{"another version", strings.Replace(good, "/v1 hub\n", "/v2 hub\n", 1)},
 		{"tab between key and value", edit("seq", "seq\t2\n")},
 	} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -70,6 +71,9 @@ func (k keys) policy(watchers string) (*ledger.Policy, error) {
 	return ledger.ParsePolicy(own + withoutURLs(watchers))
 }
 
+// named are the words of a policy that name somebody with a key.
+var named = []string{"witness", "auditor", "releaser", "staffroot"}
+
 // withoutURLs are the lines as clients pin them: who vouches, not where he
 // lives. A witness who moves is no other witness.
 func withoutURLs(lines string) string {
@@ -79,7 +83,7 @@ func withoutURLs(lines string) string {
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		if words[0] == "witness" || words[0] == "auditor" || words[0] == "releaser" {
+		if slices.Contains(named, words[0]) {
 			words = words[:3]
 		}
 		b.WriteString(strings.Join(words, " ") + "\n")
@@ -95,7 +99,7 @@ func witnessLines(p *ledger.Policy, watchers string) string {
 	}
 	var b strings.Builder
 	for l := range strings.Lines(watchers) {
-		if words := strings.Fields(l); len(words) > 0 && words[0] != "auditor" && words[0] != "releaser" {
+		if words := strings.Fields(l); len(words) > 0 && (words[0] == "witness" || !slices.Contains(named, words[0])) {
 			b.WriteString(l)
 		}
 	}

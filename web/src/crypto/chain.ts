@@ -5,6 +5,7 @@
  */
 import { type Bytes, concat, equal, hex } from './bytes';
 import { refuse } from './failure';
+import { checkAccess, operatorKey } from './entry';
 import { checkGrantee, type Grant, type GrantBody, kidsOf } from './grant';
 import { kidOf } from './hash';
 import { type Note, parseNote, verifyNote } from './note';
@@ -132,6 +133,7 @@ function signerKey(state: ChainState, s: Statement): Bytes {
     if (hub === undefined) throw refuse('chain: an anchor that no hub signed');
     return hub.ed;
   }
+  if (s.body.type === 'access' || s.body.type === 'notice') return operatorKey(state, s.head.by);
   const member = state.members.get(by);
   if (member !== undefined && (s.body.type === 'revoke' || (s.body.type === 'grant' && member.share))) return member.ed;
   if (member?.role !== 'admin') throw refuse(`chain: ${s.body.type} by someone who may not`);
@@ -176,6 +178,9 @@ function change(state: ChainState, s: Statement): ChainState {
       return addGrant(state, b, s.head);
     case 'revoke':
       return revoke(state, b.grant, s.head.by);
+    case 'access':
+      checkAccess(state, b, s.head.time);
+      return state;
     default:
       return state;
   }
@@ -277,8 +282,8 @@ function addGrant(state: ChainState, b: GrantBody, h: Head): ChainState {
   if (issuer === undefined || b.tracks.some((t) => !maySee(issuer.tracks, t.track))) throw refuse('chain: a grant of what the issuer cannot see');
   checkGrantee(state, b);
   if (b.standing) checkStanding(state, b, h.time);
-  const { grant, to, kind, key, tracks, until, capsule, standing } = b;
-  return { ...state, grants: new Map(state.grants).set(hex(grant), { grant, by: h.by, to, kind, key, tracks, until, capsule, standing, seq: h.seq, revoked: false }) };
+  const { grant, to, kind, key, tracks, until, capsule, standing, release, mask } = b;
+  return { ...state, grants: new Map(state.grants).set(hex(grant), { grant, by: h.by, to, kind, key, tracks, until, capsule, standing, release, mask, seq: h.seq, revoked: false }) };
 }
 
 function revoke(state: ChainState, grant: Bytes, by: Bytes): ChainState {

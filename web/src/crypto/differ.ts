@@ -13,6 +13,7 @@ import { kidOf } from './hash';
 import { composeText, type Note, parseNote, parseVkey, sortedLines, verifyNote, vkey } from './note';
 import { Overlay } from './overlay';
 import { headerBytes, split } from './part';
+import { deskText, openingText, parseDesk, parseOpening } from './opening';
 import { commandText, loginText, parseCommand, parseLogin } from './request';
 import { recipients } from './standing';
 import { parseStatement, statementText } from './statement';
@@ -100,6 +101,10 @@ function rewritten(n: Note): Bytes {
       return commandText(parseCommand(n));
     case 'directory':
       return directoryText(parseDirectory(n));
+    case 'opening':
+      return openingText(parseOpening(n));
+    case 'desk':
+      return deskText(parseDesk(n));
     default: {
       const { head, body } = parseStatement(n);
       return statementText(head, body);
@@ -145,7 +150,7 @@ function dump(s: ChainState): string {
   for (const [id, g] of sorted(s.grants)) {
     const ranges = g.tracks.map((r) => ` ${hex(r.track)}:${r.from}:${r.until}`).join('');
     const capsule = hex(g.capsule ?? new Uint8Array(32));
-    out.push(`grant ${id} by=${hex(g.by)} to=${hex(g.to)} ${g.kind} until=${g.until} capsule=${capsule} standing=${g.standing} seq=${g.seq} revoked=${g.revoked}${ranges}`);
+    out.push(`grant ${id} by=${hex(g.by)} to=${hex(g.to)} ${g.kind} until=${g.until} capsule=${capsule} standing=${g.standing} release=${hex(g.release ?? new Uint8Array(16))} mask=${hex(g.mask ?? new Uint8Array(32))} seq=${g.seq} revoked=${g.revoked}${ranges}`);
   }
   for (const r of recipients(s, s.time)) {
     const windows = r.windows.map((w) => ` ${hex(w.track)}:${w.from}:${w.until}`).join('');

@@ -62,6 +62,9 @@ export interface Grant {
   readonly capsule: Bytes | null;
   /** hubs seal future epochs to the grantee */
   readonly standing: boolean;
+  /** kid of the hub that has to release each entry, and H of the sealed mask; null: a grant with one key */
+  readonly release: Bytes | null;
+  readonly mask: Bytes | null;
   readonly seq: number;
   readonly revoked: boolean;
 }

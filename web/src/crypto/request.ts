@@ -29,7 +29,7 @@ export function loginText(l: Login): Bytes {
 }
 
 /** scheme://host[:port] in the one form a browser writes: ASCII, lower case. */
-function originField(value: string): string {
+export function originField(value: string): string {
   if (value.length > 255 || !/^https?:\/\/[a-z0-9.:[\]-]+$/.test(value)) throw refuse('login: the server is no origin');
   return value;
 }

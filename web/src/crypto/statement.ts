@@ -5,6 +5,7 @@
  */
 import { type Bytes, b64, hex } from './bytes';
 import { refuse } from './failure';
+import { type AccessBody, entryLines, type NoticeBody, readEntries, readNotice } from './entry';
 import { type GrantBody, grantLines, readGrant } from './grant';
 import { bytesField, composeText, edField, LineReader, maybeLine, type Note, numberField, parseVkey, readText, sortedLines, splitFields, type TextLine } from './note';
 import { publicKeySize } from './hpke';
@@ -46,7 +47,9 @@ export type Body =
   | { readonly type: 'erase'; readonly track: Bytes; readonly from: number; readonly until: number }
   | { readonly type: 'anchor'; readonly epochs: readonly Bytes[]; readonly heads: readonly TrackHead[] }
   | GrantBody
-  | { readonly type: 'revoke'; readonly grant: Bytes };
+  | { readonly type: 'revoke'; readonly grant: Bytes }
+  | AccessBody
+  | NoticeBody;
 
 export interface Statement {
   readonly head: Head;
@@ -90,6 +93,10 @@ function bodyLines(b: Body): TextLine[] {
       return grantLines(b);
     case 'revoke':
       return [['grant', b64(b.grant)]];
+    case 'access':
+      return [['grant', b64(b.grant)], ['staff', b64(b.staff)], ...entryLines(b.entries)];
+    case 'notice':
+      return [['staff', b64(b.staff)], ['action', b.action], ...(b.object === null ? [] : [['object', b.object] as const])];
   }
 }
 
@@ -149,6 +156,10 @@ function readBody(r: LineReader, type: string): Body {
       return readGrant(r);
     case 'revoke':
       return { type, grant: r.bytes('grant', 16) };
+    case 'access':
+      return { type, grant: r.bytes('grant', 16), staff: r.bytes('staff', 16), entries: readEntries(r) };
+    case 'notice':
+      return readNotice(r);
     default:
       throw refuse(`statement: this version does not know ${JSON.stringify(type)}`);
   }

@@ -17,6 +17,7 @@ import { composeText, parseNote, verifyNote, vkey } from './note';
 import { openRun } from './opener';
 import { memberOffer, offerDigits, openAnswer, openOffer, safetyCode, sealAnswer, sealOffer } from './pairing';
 import { paddedMedia, parsePart, parseRecords, partHash, verifyRun } from './part';
+import { deskText, openingText, parseDesk, parseOpening } from './opening';
 import { commandText, loginText, parseCommand, parseLogin } from './request';
 import { recipients } from './standing';
 import { type Body, parseStatement, statementText } from './statement';
@@ -53,6 +54,8 @@ function readNote(raw: Bytes): void {
   else if (n.type === 'login') parseLogin(n);
   else if (n.type === 'command') parseCommand(n);
   else if (n.type === 'directory') parseDirectory(n);
+  else if (n.type === 'opening') parseOpening(n);
+  else if (n.type === 'desk') parseDesk(n);
   else parseStatement(n);
 }
 
@@ -87,7 +90,7 @@ interface Range {
   until: number;
 }
 
-describe('statements', () => {
+describe.each(['statements', 'desk'])('%s', (file) => {
   interface StateVector {
     seq: number;
     hash: string;
@@ -95,7 +98,7 @@ describe('statements', () => {
     retain_all: number;
     retain: { track: string; seconds: number }[];
     erased: Range[];
-    grants: { grant: string; by: string; to: string; kind: string; tracks: Range[]; until: number; capsule: string; seq: number; revoked: boolean }[];
+    grants: { grant: string; by: string; to: string; kind: string; tracks: Range[]; until: number; capsule: string; release: string; mask: string; seq: number; revoked: boolean }[];
     hubs: string[];
     cameras: { camera: string; tracks: { track: string; kind: string }[] }[];
     recipients: { kid: string; tracks: string[] }[];
@@ -106,7 +109,7 @@ describe('statements', () => {
     chain: { name: string; type: Body['type']; note: string; hash: string; state: StateVector }[];
     reject: { name: string; after: number; now: number; error: string; note: string }[];
     grant: NoteVector;
-  }>('statements.json');
+  }>(`${file}.json`);
 
   /** The states after each statement, made once. */
   const states: Promise<(ChainState | null)[]> = (async () => {
@@ -143,7 +146,8 @@ describe('statements', () => {
       erased: s.erased.map(range),
       grants: sortBy([...s.grants.values()].map((g) => ({
         grant: hex(g.grant), by: hex(g.by), to: hex(g.to), kind: g.kind, tracks: g.tracks.map(range), until: g.until,
-        capsule: g.capsule === null ? '' : hex(g.capsule), standing: g.standing, seq: g.seq, revoked: g.revoked,
+        capsule: g.capsule === null ? '' : hex(g.capsule), standing: g.standing,
+        release: hex(g.release ?? new Uint8Array()), mask: hex(g.mask ?? new Uint8Array()), seq: g.seq, revoked: g.revoked,
       })), (g) => g.grant),
       hubs: [...s.hubs.keys()].sort(),
       cameras: sortBy([...s.cameras.values()].map((c) => ({
@@ -181,7 +185,7 @@ describe('statements', () => {
     await expect((async () => apply(before, parseNote(utf8(note)), now))()).rejects.toThrow();
   });
 
-  it('reads the grant of the protocol', async () => {
+  it.runIf(file === 'statements')('reads the grant of the protocol', async () => {
     await checkNote(v.grant);
     const { head, body } = parseStatement(parseNote(utf8(v.grant.note)));
     expect(body).toMatchObject({ type: 'grant', kind: 'staff', purpose: 'support:48213', until: 1790086400, release: null });
@@ -378,6 +382,26 @@ describe('pairing', () => {
 
   it.each(v.reject.filter((r) => r.kind === 'offer'))('refuses: $name', ({ mail }) => {
     expect(() => openOffer(parseCode(v.code), unhex(mail))).toThrow();
+  });
+});
+
+describe('the notes of the desk', () => {
+  const v = load<{ opening: NoteVector; reject_opening: RejectedNote[]; desk: NoteVector; reject_desk: RejectedNote[]; entries: { name: string }[] }>('desk.json');
+
+  it('reads and writes an opening', async () => {
+    await checkNote(v.opening);
+    const o = parseOpening(parseNote(utf8(v.opening.note)));
+    expect(o.entries).toHaveLength(v.entries.length);
+    expect(fromUtf8(openingText(o))).toBe(v.opening.text);
+  });
+
+  it('reads and writes a sign-in', async () => {
+    await checkNote(v.desk);
+    expect(fromUtf8(deskText(parseDesk(parseNote(utf8(v.desk.note)))))).toBe(v.desk.text);
+  });
+
+  it.each([...v.reject_opening, ...v.reject_desk])('refuses: $name', ({ note }) => {
+    expect(() => readNote(utf8(note))).toThrow();
   });
 });
 

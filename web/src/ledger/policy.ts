@@ -3,6 +3,7 @@ import { b64, type Bytes, equal, parseB64, utf8 } from '../crypto/bytes';
 import { Failure, refuse } from '../crypto/failure';
 import { decimal, encodeEntry, parseEntry } from './leaf';
 import { type Key, type KeyType, parseKey, parseSigned, type SignatureLine, type Signed, timeOf, verifySigned, vkeyOf } from './signed';
+import { type Staff, staffOf } from './staff';
 import type { Tree } from './tree';
 
 const maxPolicy = 64 << 10;
@@ -58,6 +59,8 @@ export class Policy {
   readonly witnesses = new Map<string, Key>();
   readonly auditors = new Map<string, Key>();
   readonly releasers = new Map<string, Key>();
+  /** any one of them says who is staff of the operator */
+  readonly staffRoots = new Map<string, Key>();
   readonly #one = new Map<'log' | 'operator', Key>();
   readonly #groups: Group[] = [];
   /** names that stand in a group: nobody counts twice */
@@ -74,6 +77,8 @@ export class Policy {
     if (this.#one.size !== 2 || this.#quorum === undefined) throw refuse('ledger: a policy without log, operator or quorum');
     const operator = this.#key('operator').publicKey;
     if ([...this.auditors.values()].some((k) => equal(k.publicKey, operator))) throw refuse('ledger: a policy whose auditor is the operator himself');
+    const running = [operator, this.#key('log').publicKey];
+    if ([...this.staffRoots.values()].some((k) => running.some((r) => equal(k.publicKey, r)))) throw refuse('ledger: a policy whose staff root is a key of the running service');
     if (this.releasers.size > 0 && this.releasers.size < releaseSigners) throw refuse('ledger: a policy with one releaser alone');
   }
 
@@ -113,6 +118,9 @@ export class Policy {
         return;
       case 'releaser':
         this.#named(this.releasers, rest, 1);
+        return;
+      case 'staffroot':
+        this.#named(this.staffRoots, rest, 1);
         return;
       case 'group':
         this.#group(rest);
@@ -215,6 +223,14 @@ export class Policy {
     const held = await verifySigned(n, [...this.releasers.values()]);
     if (held.size < releaseSigners) throw refuse('ledger: fewer releasers than it takes have signed the release');
     return releaseOf(n.text);
+  }
+
+  /** Reads a signed staff note: the staff root has signed it. Throws Failure 'verify'. */
+  async staff(raw: Uint8Array): Promise<Staff> {
+    const n = parseSigned(raw);
+    const held = await verifySigned(n, [...this.staffRoots.values()]);
+    if (held.size === 0) throw refuse('ledger: the staff root has not signed who is staff');
+    return staffOf(n.text);
   }
 
   /** The log's entry for a set note: as the operator alone had signed it. */

@@ -9,6 +9,7 @@ import { Policy } from './policy';
 import { checkReleased, parseManifest } from './release';
 import { checkProof, encodeProof, parseProof } from './proof';
 import { checkSetProof, encodeSetProof, parseSetProof } from './set';
+import { provenStaff } from './staff';
 import { checkConsistency } from './tree';
 
 /** The result, or null when it is refused as bytes of others are. */
@@ -86,6 +87,12 @@ describe('the public log', () => {
   it.each(named(ledger.completeness))('completeness: %s', async (_name, x) => {
     const c = await held(() => checkCompleteness(utf8(x.file), policy, unhex(ledger.ktag)));
     expect(c === null ? null : [c.seq, hex(c.head), c.at]).toEqual(x.holds ? [x.seq, x.head, x.at] : null);
+  });
+
+  it.each(named(ledger.staff))('staff: %s', async (_name, x) => {
+    const s = await held(() => provenStaff(utf8(x.note), utf8(x.proof), policy, x.now));
+    const want = { id: x.id, role: x.role, ed: unhex(x.ed), x: unhex(x.x), trained: x.trained, from: x.from, until: x.until };
+    expect(s).toEqual(x.holds ? want : null);
   });
 
   it.each(named(ledger.releases))('release: %s', async (_name, x) => {

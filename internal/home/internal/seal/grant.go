@@ -43,24 +43,33 @@ func (g *granted) allows(start int64) bool {
 // epoch's note does not commit to; they are discarded. Every refusal is a
 // *Failure.
 func (o *Opener) AddGrant(id latchkey.GrantID, g chain.Grant, capsule []byte, boxes []*keys.Sealing) (stray int, err error) {
+	entries, _, err := o.openGrant(id, g, capsule, boxes)
+	if err != nil {
+		return 0, err
+	}
+	defer eraseEntries(entries)
+	return o.takeGrant(entries, g.Tracks), nil
+}
+
+// openGrant opens the capsule of a grant with the key that it is to.
+func (o *Opener) openGrant(id latchkey.GrantID, g chain.Grant, capsule []byte, boxes []*keys.Sealing) ([]entry, *keys.Sealing, error) {
 	if g.Revoked || !equalHash(chain.TextHash(capsule), g.Capsule) {
-		return 0, failure(ReasonCapsule, "given for grant %v is not one that the chain names", id)
+		return nil, nil, failure(ReasonCapsule, "given for grant %v is not one that the chain names", id)
 	}
 	i := slices.IndexFunc(boxes, func(b *keys.Sealing) bool { return b.Kid() == g.To })
 	if i < 0 {
-		return 0, failure(ReasonCapsule, "of grant %v is for %v, a key that is not here", id, g.To)
+		return nil, nil, failure(ReasonCapsule, "of grant %v is for %v, a key that is not here", id, g.To)
 	}
 	plain, err := boxes[i].OpenCapsule(o.household, id, capsule)
 	if err != nil {
-		return 0, failure(ReasonCapsule, "of grant %v: %v", id, err)
+		return nil, nil, failure(ReasonCapsule, "of grant %v: %v", id, err)
 	}
 	defer clear(plain)
 	entries, err := parseCapsule(plain)
 	if err != nil {
-		return 0, failure(ReasonCapsule, "of grant %v: %v", id, err)
+		return nil, nil, failure(ReasonCapsule, "of grant %v: %v", id, err)
 	}
-	defer eraseEntries(entries)
-	return o.takeGrant(entries, g.Tracks), nil
+	return entries, boxes[i], nil
 }
 
 // takeGrant sorts entries by epoch: known ones are judged now.
@@ -152,11 +161,14 @@ func (o *Opener) within(ranges []chain.TrackRange) []entry {
 			}
 		}
 	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		x, y := a.name(), b.name()
-		return bytes.Compare(x[:], y[:])
-	})
+	slices.SortFunc(entries, byName)
 	return slices.CompactFunc(entries, func(a, b entry) bool { return a.name() == b.name() })
+}
+
+// byName is the order of a capsule.
+func byName(a, b entry) int {
+	x, y := a.name(), b.name()
+	return bytes.Compare(x[:], y[:])
 }
 
 // widest returns the held nodes that no other held node contains, by slots.
