@@ -225,51 +225,5 @@ func ParseOpening(n Note) (Opening, error) {
 		Access:    r.hash("access", r.next("access")),
 		Entries:   r.entries(),
 	}
-	if r.err != nil {
-		return Opening{}, fmt.Errorf("chain: parse opening: %w", r.err)
-	}
-	return o, nil
-}
-
-// Desk answers the challenge of an operator's desk, as Login does that of a
-// household's door (spec/wire, "The desk").
-type Desk struct {
-	By     latchkey.Kid // of the Ed25519 key of a staff note
-	Server string       // origin
-	Nonce  [16]byte     // from the server
-	Time   int64        // unix seconds
-}
-
-// Text encodes the note.
-func (d Desk) Text() ([]byte, error) {
-	w := newWriter(TypeDesk)
-	w.line("by", latchkey.B64(d.By[:]))
-	if !isOrigin(d.Server) {
-		w.fail("server", "not an origin")
-	}
-	w.line("server", d.Server)
-	w.line("nonce", latchkey.B64(d.Nonce[:]))
-	w.line("time", w.time("time", d.Time))
-	return w.done(TypeDesk)
-}
-
-// ParseDesk reads the values of a desk note. It does not verify the signature.
-func ParseDesk(n Note) (Desk, error) {
-	r, err := readerFor(n, TypeDesk)
-	if err != nil {
-		return Desk{}, err
-	}
-	d := Desk{
-		By:     r.id("by", r.next("by")),
-		Server: r.next("server"),
-		Nonce:  r.id("nonce", r.next("nonce")),
-		Time:   r.time("time", r.next("time")),
-	}
-	if !isOrigin(d.Server) {
-		r.fail("server", "not an origin")
-	}
-	if r.err != nil {
-		return Desk{}, fmt.Errorf("chain: parse desk: %w", r.err)
-	}
-	return d, nil
+	return o, r.done(TypeOpening)
 }

@@ -52,12 +52,12 @@ func seedNotes(f *testing.F) testkit.Statements {
 	}
 	var directory testkit.Directory
 	testkit.Load(f, "directory", &directory)
-	for _, list := range [][]testkit.RejectedNote{epoch.Rejects, heads.Rejects, login.Rejects, command.Rejects, directory.Rejects, directory.Refused, contact.Rejects, desk.RejectOpening, desk.RejectDesk} {
+	for _, list := range [][]testkit.RejectedNote{epoch.Rejects, heads.Rejects, login.Rejects, command.Rejects, directory.Rejects, directory.Refused, contact.Rejects, desk.RejectOpening, desk.RejectDesk, desk.RejectLetters} {
 		for _, r := range list {
 			f.Add([]byte(r.Note))
 		}
 	}
-	for _, n := range []testkit.NoteVector{epoch.Note, epoch.First, heads.Note, login.Note, command.Note, directory.Note, desk.Opening, desk.Desk} {
+	for _, n := range []testkit.NoteVector{epoch.Note, epoch.First, heads.Note, login.Note, command.Note, directory.Note, desk.Opening, desk.Desk, desk.Applicant, desk.Message, desk.Health} {
 		f.Add([]byte(n.Note))
 	}
 	return statements
@@ -96,6 +96,15 @@ func encode(n chain.Note) ([]byte, error, bool) {
 		return textOf(v, err)
 	case chain.TypeDesk:
 		v, err := chain.ParseDesk(n)
+		return textOf(v, err)
+	case chain.TypeApplicant:
+		v, err := chain.ParseApplicant(n)
+		return textOf(v, err)
+	case chain.TypeMessage:
+		v, err := chain.ParseMessage(n)
+		return textOf(v, err)
+	case chain.TypeHealth:
+		v, err := chain.ParseHealth(n)
 		return textOf(v, err)
 	}
 	v, err := chain.ParseStatement(n)

@@ -27,6 +27,9 @@ const (
 	TypeHeard     = "heard"
 	TypeOpening   = "opening"
 	TypeDesk      = "desk"
+	TypeApplicant = "applicant"
+	TypeMessage   = "message"
+	TypeHealth    = "health"
 )
 
 // rule is one key of a layout: how often its line may stand there.
@@ -111,6 +114,12 @@ func noteLayoutOf(noteType string) ([]rule, bool) {
 		return append(ones("household", "grant", "by", "time", "nonce", "access"), some("entry")), true
 	case TypeDesk:
 		return ones("by", "server", "nonce", "time"), true
+	case TypeApplicant:
+		return ones("id", "role", "ed", "x", "trained", "time"), true
+	case TypeMessage:
+		return append(ones("household", "ticket", "by", "time", "nonce", "text"), optional("about")), true
+	case TypeHealth:
+		return ones("household", "hub", "ticket", "to", "time", "report"), true
 	}
 	return nil, false
 }

@@ -79,6 +79,12 @@ func parseValues(n chain.Note) error {
 		_, err = chain.ParseOpening(n)
 	case chain.TypeDesk:
 		_, err = chain.ParseDesk(n)
+	case chain.TypeApplicant:
+		_, err = chain.ParseApplicant(n)
+	case chain.TypeMessage:
+		_, err = chain.ParseMessage(n)
+	case chain.TypeHealth:
+		_, err = chain.ParseHealth(n)
 	default:
 		_, err = chain.ParseStatement(n)
 	}
@@ -308,6 +314,24 @@ func TestDeskVectors(t *testing.T) {
 		t.Errorf("desk, encoded again: %v\n%s", err, text)
 	}
 	refusesAll(t, v.RejectDesk, agent)
+	a, err := chain.ParseApplicant(checkNote(t, v.Applicant, agent))
+	again(t, v.Applicant, a, err)
+	m, err := chain.ParseMessage(checkNote(t, v.Message, agent))
+	again(t, v.Message, m, err)
+	h, err := chain.ParseHealth(checkNote(t, v.Health, v.Seeds["hub"]))
+	again(t, v.Health, h, err)
+	refusesAll(t, v.RejectLetters, agent)
+}
+
+// again holds the values of a note against its text.
+func again(t *testing.T, v testkit.NoteVector, parsed interface{ Text() ([]byte, error) }, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := parsed.Text(); err != nil || string(text) != v.Text {
+		t.Errorf("encoded again: %v\n%s", err, text)
+	}
 }
 
 // stateVector writes a state as the vectors have it.

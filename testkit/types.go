@@ -616,6 +616,10 @@ type Desk struct {
 	RejectOpening []RejectedNote    `json:"reject_opening"`
 	Desk          NoteVector        `json:"desk"`
 	RejectDesk    []RejectedNote    `json:"reject_desk"`
+	Applicant     NoteVector        `json:"applicant"`
+	Message       NoteVector        `json:"message"`
+	Health        NoteVector        `json:"health"`
+	RejectLetters []RejectedNote    `json:"reject_letters"`
 	Grant         Hex               `json:"grant"`
 	Epoch         Hex               `json:"epoch"`
 	HubX          Hex               `json:"hub_x"`

@@ -19,6 +19,7 @@ import (
 	"latchkey.dev/latchkey/internal/home/camera/scenes"
 	"latchkey.dev/latchkey/internal/home/hub"
 	"latchkey.dev/latchkey/internal/home/member"
+	"latchkey.dev/latchkey/ledger"
 )
 
 type demoCmd struct {
@@ -89,7 +90,7 @@ func (d *demo) run(ctx context.Context) error {
 
 // start brings up one part after the other; whatever it brought up, stop ends.
 func (d *demo) start(ctx context.Context) error {
-	for _, part := range []func(context.Context) error{d.folders, d.startCloud, d.openHousehold, d.startCameras, d.startHub, d.addCameras, d.awaitRecording} {
+	for _, part := range []func(context.Context) error{d.folders, d.startCloud, d.hireAgent, d.openHousehold, d.startCameras, d.startHub, d.addCameras, d.awaitRecording} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -159,9 +160,14 @@ func (d *demo) startCloud(context.Context) error {
 		ln.Close()
 		return fmt.Errorf("demo: %w", err)
 	}
+	root, err := member.NewStaffRoot(member.Options{Home: filepath.Join(d.home, demoRoot)}, "staff.demo.latchkey.invalid")
+	if err != nil {
+		ln.Close()
+		return fmt.Errorf("demo: %w", err)
+	}
 	server, err := cloud.New(cloud.Config{
 		DataDir: filepath.Join(d.dir, "cloud"), Release: release, Limits: d.limits, Logger: d.log.With("part", "cloud"),
-		Log: cloud.LogConfig{Name: "demo.latchkey.invalid", Watchers: watchers + releasers, Checkpoint: d.proofs, SetSoon: cmp.Or(d.proofs, time.Second)},
+		Log: cloud.LogConfig{Name: "demo.latchkey.invalid", Watchers: watchers + releasers + root.PolicyLine() + "\n", Checkpoint: d.proofs, SetSoon: cmp.Or(d.proofs, time.Second)},
 	})
 	if err != nil {
 		ln.Close()
@@ -170,6 +176,50 @@ func (d *demo) startCloud(context.Context) error {
 	d.background("cloud", func(ctx context.Context) error {
 		return errors.Join(server.Run(ctx, ln), server.Close())
 	})
+	return nil
+}
+
+// The folders of the demo's staff, below the household's keys: in a service of
+// its own each is on another machine.
+const (
+	demoRoot  = "staff-root"
+	demoAgent = "agent"
+	agentID   = "sam"
+)
+
+// hireAgent has somebody of support sign in: invited, trained, signed for.
+func (d *demo) hireAgent(ctx context.Context) error {
+	root, err := member.OpenStaffRoot(member.Options{Home: filepath.Join(d.home, demoRoot)})
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	opts := member.Options{Home: filepath.Join(d.home, demoAgent)}
+	agent, err := member.OpenAgent(opts)
+	if err == nil {
+		agent.Close()
+		_, err = root.Renew(ctx, d.server, agentID, 7*24*time.Hour)
+		return err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("demo: %w", err)
+	}
+	link, err := root.Invite(d.server, ledger.RoleSupport)
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	if agent, err = member.JoinStaff(ctx, opts, link, agentID, time.Now()); err != nil {
+		return err
+	}
+	defer agent.Close()
+	waiting, err := root.Applicants(ctx, d.server)
+	if err != nil {
+		return err
+	}
+	for _, one := range waiting {
+		if _, err := root.Sign(ctx, d.server, one, 7*24*time.Hour); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -330,8 +380,13 @@ func (d *demo) tell() {
 	a.print("  export LATCHKEY_HOME=%s", d.home)
 	for _, line := range []string{
 		"live porch -o porch.mp4 --for 10s", "timeline porch", "export porch --from -30s --to -10s -o clip.mp4", "export porch --from -30s --to -10s -o clip.lkx", "verify clip.lkx", "share porch --from -30s --to -10s",
-		"hub status", "ledger verify", "verify --web " + d.server, "member invite --name Bob --history all", "insider --data " + filepath.Join(d.dir, "cloud"),
+		"hub status", "ledger verify", "verify --web " + d.server, "member invite --name Bob --history all", "insider --data " + filepath.Join(d.dir, "cloud"), "ticket open 'The porch is dark'", "grant porch --to staff:" + agentID + " --from -2m --to -1m",
 	} {
+		a.print("  latchkey %s", line)
+	}
+	a.print("\nAs %s of the operator's support, who sees nothing else:\n", agentID)
+	a.print("  export LATCHKEY_HOME=%s", filepath.Join(d.home, demoAgent))
+	for _, line := range []string{"staff tickets", "staff health 1", "staff view 1 porch --from -2m --to -1m -o seen.mp4"} {
 		a.print("  latchkey %s", line)
 	}
 	a.print("\nclip.lkx proves where it is from; who has no account checks it at %s/verify", d.server)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,8 +19,9 @@ const resumeWait = 5 * time.Second
 type grantCmd struct {
 	Cameras []string      `arg:"" name:"camera" help:"The names of one or more cameras."`
 	From    string        `required:"" placeholder:"T" help:"RFC 3339, like -5m or +1h, or now."`
-	To      []string      `required:"" sep:"none" placeholder:"WHO|T" help:"Twice: to whom, member:NAME or contact:CARD (contact:@FILE); and the end of the footage, RFC 3339, like -4m or +72h, or now."`
-	For     time.Duration `placeholder:"24h" help:"How long it is served; when absent without end, or for 30 days after the last second of what is still to be recorded; for a contact 7 days."`
+	To      []string      `required:"" sep:"none" placeholder:"WHO|T" help:"Twice: to whom, member:NAME, contact:CARD (contact:@FILE) or staff:ID; and the end of the footage, RFC 3339, like -4m or +72h, or now."`
+	For     time.Duration `placeholder:"24h" help:"How long it is served; when absent without end, or for 30 days after the last second of what is still to be recorded; for a contact 7 days, for staff 2 hours."`
+	Purpose string        `placeholder:"support:N" help:"For staff: the ticket; the one that is open with that person when absent."`
 	Sound   bool          `help:"With the sound."`
 	Note    string        `placeholder:"TEXT" help:"A line for a contact; only the link can read it."`
 	Long    bool          `help:"Really, for a contact: more than 24 hours of footage, or for more than 7 days."`
@@ -44,6 +46,12 @@ func (c *grantCmd) Run(a *app) error {
 		}
 		return c.toContact(a, card, span)
 	}
+	if kind == chain.GrantStaff {
+		return c.toStaff(a, who, span)
+	}
+	if c.Purpose != "" {
+		return usage("--purpose is for staff", "Leave it out.")
+	}
 	client, err := a.goOn()
 	if err != nil {
 		return err
@@ -60,6 +68,37 @@ func (c *grantCmd) Run(a *app) error {
 	if g.Standing {
 		a.say("What is still to be recorded is sealed to %s as it comes, once the hub has seen the grant in the public log: normally within seconds. All of it is served until %s.", named(g.To), endWords(g.Until))
 	}
+	return nil
+}
+
+// toStaff lets one person of the operator's staff see footage, with two keys.
+func (c *grantCmd) toStaff(a *app, who string, span member.Span) error {
+	var ticket uint64
+	if c.Purpose != "" {
+		number, ok := strings.CutPrefix(c.Purpose, "support:")
+		n, err := strconv.ParseUint(number, 10, 53)
+		if !ok || err != nil || n == 0 {
+			return usage("the purpose of a grant to staff is a ticket", "Write --purpose support:N; `latchkey ticket list` has the numbers.")
+		}
+		ticket = n
+	}
+	client, err := a.goOn()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	a.say("Footage granted to staff is disclosed to the operator, too: it serves the desk. It takes two keys: theirs, and for every eight and a half minutes your hub's, which gives it only once your household's own log says so.")
+	g, err := client.GiveStaff(a.ctx, member.StaffRequest{Cameras: c.Cameras, Staff: who, Ticket: ticket, Span: span, For: c.For, Sound: c.Sound}, a.grantSteps())
+	if err != nil {
+		if errors.Is(err, member.ErrNoStaff) || errors.Is(err, latchkey.ErrRefused) {
+			return advise(err, "Open a ticket first: `latchkey ticket open TEXT`; `latchkey ticket list` tells who has it.")
+		}
+		return giveTrouble(err)
+	}
+	if c.JSON {
+		return a.json(grantJSON(g, ""))
+	}
+	a.say("%s may see %s, %s – %s, until %s. `latchkey ticket show N` tells what was opened; `latchkey revoke %s` ends it.", who, strings.Join(g.Cameras, ", "), stamp(g.Span.From), stamp(g.Span.To), endWords(g.Until), g.ID.String()[:8])
 	return nil
 }
 
@@ -80,10 +119,10 @@ func (c *grantCmd) split() (kind chain.GrantKind, who, end string, err error) {
 	for _, v := range c.To {
 		before, name, _ := strings.Cut(v, ":")
 		switch k := chain.GrantKind(before); k {
-		case chain.GrantMember, chain.GrantContact:
+		case chain.GrantMember, chain.GrantContact, chain.GrantStaff:
 			kind, who = k, name
-		case chain.GrantStaff, chain.GrantProject:
-			return "", "", "", usage("footage for staff and projects comes with a later version", "`latchkey share` makes a link, if that is what you want.")
+		case chain.GrantProject:
+			return "", "", "", usage("footage for projects comes with a later version", "`latchkey share` makes a link, if that is what you want.")
 		default:
 			end = v
 		}
@@ -180,6 +219,8 @@ func grantee(g member.GrantInfo) string {
 		return "whoever has the link"
 	case chain.GrantContact:
 		return "a person with a card"
+	case chain.GrantStaff:
+		return "staff, " + g.Purpose
 	}
 	return article(string(g.Kind))
 }

@@ -185,8 +185,26 @@ func statementWords(s member.LoggedStatement) string {
 		return grantWords(s, st)
 	case chain.Revoke:
 		return "ended the grant " + st.Grant.String()
+	case chain.Access:
+		return fmt.Sprintf("staff %s opens %s of the grant %s; `latchkey ticket show` tells which minutes", st.Staff.String()[:8], many(uint64(len(st.Entries)), "key"), st.Grant)
+	case chain.Notice:
+		return noticeWords(st)
 	}
 	return s.What.Type()
+}
+
+// noticeWords says what staff did.
+func noticeWords(st chain.Notice) string {
+	who := "staff " + st.Staff.String()[:8]
+	switch st.Action {
+	case "ticket-taken":
+		return who + " took the ticket " + st.Object
+	case "refused":
+		return who + " was refused: " + st.Object
+	case "account-read":
+		return who + " read what the operator knows of this household"
+	}
+	return strings.TrimSpace(who + ": " + st.Action + " " + st.Object)
 }
 
 // grantWords says who was given what, and until when.

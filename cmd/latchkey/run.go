@@ -95,6 +95,15 @@ type grammar struct {
 		Proof  ledgerProofCmd  `cmd:"" help:"Save the proof that nothing is missing, or the one of a statement, to a file."`
 	} `cmd:"" help:"The public log, and what your household has in it."`
 
+	Ticket struct {
+		Open  ticketOpenCmd  `cmd:"" help:"Open a ticket with the operator's support."`
+		List  ticketListCmd  `cmd:"" help:"List your household's tickets."`
+		Show  ticketShowCmd  `cmd:"" help:"Read a ticket, what was granted for it, and what was opened of that."`
+		Reply ticketReplyCmd `cmd:"" help:"Write into a ticket."`
+		Close ticketCloseCmd `cmd:"" help:"Close a ticket, and end all that was let see for it."`
+	} `cmd:"" help:"Help from the operator's support, which sees nothing that you do not let it see."`
+	Staff staffCmds `cmd:"" help:"For an operator: who is staff, and what staff work with."`
+
 	Witness    witnessCmd    `cmd:"" help:"Vouch for public logs of servers: that they only grow."`
 	Audit      auditCmd      `cmd:"" help:"Replay a server's public log and vouch for its sets; exit 4 with proof of misbehaviour."`
 	Verify     verifyCmd     `cmd:"" help:"Check a file of evidence, or a server's page against its logged release; exit 4 if anything fails."`

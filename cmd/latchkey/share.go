@@ -123,11 +123,7 @@ func (c *openCmd) Run(a *app) error {
 	}
 	defer s.Close()
 	c.introduce(a, s)
-	var report member.ExportReport
-	err = writeWhole(c.Output, func(f *os.File) error {
-		report, err = s.Export(a.ctx, f, a.progress("open", int64(s.Span.To.Sub(s.Span.From).Seconds())))
-		return err
-	})
+	report, err := a.exportShared(s, c.Output)
 	if err != nil {
 		return openTrouble(err)
 	}
@@ -142,6 +138,15 @@ func (c *openCmd) Run(a *app) error {
 	}
 	a.say("%s: %s – %s, %d parts opened and verified.", c.Output, stamp(report.From), stamp(report.To), report.Parts)
 	return nil
+}
+
+// exportShared writes what was opened into a file.
+func (a *app) exportShared(s *member.Shared, output string) (report member.ExportReport, err error) {
+	err = writeWhole(output, func(f *os.File) error {
+		report, err = s.Export(a.ctx, f, a.progress("open", int64(s.Span.To.Sub(s.Span.From).Seconds())))
+		return err
+	})
+	return report, err
 }
 
 // open opens a link: with the keys of this machine's member, if there is one and

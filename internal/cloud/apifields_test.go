@@ -14,13 +14,13 @@ import (
 // holds. A new one needs a word here, and one of these words:
 //
 //	id       random, or the hash of something public: ids, kids, hashes; a MAC
-//	sealed   LKV1, LKW1, LKC1, LKS1, LKX1, LKT1: opened by keys that the server has not
+//	sealed   LKV1, LKW1, LKC1, LKS1, LKX1, LKT1, LKM1, LKR1: opened by keys that the server has not
 //	signed   a note: statement, login, epoch, heads
 //	token    random, drawn by the server for one caller or one question
 //	webauthn public halves of passkeys and answers to questions; prf results are refused
 //	tagkey   K_tag: names a household's leaves in the public log and opens nothing
 //	offer    public keys with a MAC, and where the chain has them
-//	word     of a fixed list, a version, an origin, or words about an error
+//	word     of a fixed list, a public name of staff, a version, an origin, or words about an error
 //	number   counters, sizes, times, slots, flags, enums
 //	message  another message of this list
 //
@@ -65,7 +65,7 @@ GetVaultRequest
 GetVaultResponse vault=sealed wraps=sealed version=number
 PutVaultRequest vault=sealed expected_version=number wraps=sealed recovery_id=id step_up=message
 PutVaultResponse
-PutCapsuleRequest grant=id capsule=sealed proof=signed
+PutCapsuleRequest grant=id capsule=sealed proof=signed mask=sealed
 PutCapsuleResponse
 GetCapsuleRequest grant=id
 GetCapsuleResponse capsule=sealed proof=signed
@@ -144,6 +144,55 @@ LinkViews grant=id views=number last_view_ms=number
 OpenLinkRequest kid=id
 OpenLinkResponse note=signed proof=signed capsule=sealed mac=id words=sealed epochs=message
 LinkEpoch note=signed heads=signed
+ApplyRequest note=signed mac=id
+ApplyResponse
+ListApplicantsRequest
+ListApplicantsResponse applicants=message
+Application note=signed mac=id received_ms=number
+PublishStaffRequest note=signed
+PublishStaffResponse
+ListStaffRequest id=word
+ListStaffResponse staff=message
+StaffEntry note=signed proof=signed
+OpenTicketRequest topic=word
+OpenTicketResponse ticket=number agent=message
+ListTicketsRequest
+ListTicketsResponse tickets=message
+Ticket ticket=number topic=word state=word opened_ms=number updated_ms=number agent=word messages=number household=id
+GetTicketRequest ticket=number
+GetTicketResponse ticket=message letters=sealed agent=message health=sealed readers=message
+Reader kid=id x=offer ed=offer
+PutMessageRequest ticket=number letters=message
+PutMessageResponse
+CloseTicketRequest ticket=number
+CloseTicketResponse
+ExplainRequest role=word action=word assigned=number open=number granted=number trained=number strength=word
+ExplainResponse allowed=number rules=message version=word
+Rule name=word words=word
+AuditRequest since_ms=number
+AuditResponse decisions=message findings=message suspended=word
+DeskDecision at_ms=number staff=word role=word action=word ticket=number allowed=number rules=word
+Finding staff=word kind=word count=number limit=number
+BeginShiftRequest kid=id
+BeginShiftResponse nonce=token server=word
+StartShiftRequest note=signed
+StartShiftResponse token=token staff=signed
+EndShiftRequest
+EndShiftResponse
+ListDeskRequest
+TakeTicketRequest ticket=number
+TakeTicketResponse
+ListGrantedRequest ticket=number
+ListGrantedResponse notes=signed
+OpenGrantedRequest ticket=number grant=id
+OpenGrantedResponse note=signed proof=signed capsule=sealed epochs=message operator=word
+AccessRequest ticket=number grant=id entries=id
+AccessResponse note=signed proof=signed
+ReleaseRequest ticket=number grant=id note=signed
+ReleaseResponse released=sealed
+UplinkOpening id=number note=signed staff=signed staff_proof=signed mask=sealed seq=number proof=signed
+UplinkReleased id=number result=number released=sealed
+UplinkHealth ticket=number letter=sealed
 `
 }
 
@@ -175,7 +224,7 @@ func TestAPIFields(t *testing.T) {
 		}
 	}
 	fields := 0
-	for _, messages := range []protoreflect.MessageDescriptors{v1.File_latchkey_v1_latchkey_proto.Messages(), v1.File_latchkey_v1_contact_proto.Messages(), v1.File_latchkey_v1_link_proto.Messages()} {
+	for _, messages := range []protoreflect.MessageDescriptors{v1.File_latchkey_v1_latchkey_proto.Messages(), v1.File_latchkey_v1_contact_proto.Messages(), v1.File_latchkey_v1_link_proto.Messages(), v1.File_latchkey_v1_desk_proto.Messages()} {
 		for i := range messages.Len() {
 			m := messages.Get(i)
 			list, ok := want[string(m.Name())]

@@ -108,6 +108,22 @@ func newAPI(url, token string) *api {
 	}
 }
 
+// http is a client that sends the caller's token.
+func (a *api) http() *http.Client { return &http.Client{Transport: bearer{a.token}} }
+
+type bearer struct{ token string }
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// tickets are the calls about the caller's tickets.
+func (a *api) tickets() latchkeyv1connect.TicketServiceClient {
+	return latchkeyv1connect.NewTicketServiceClient(a.http(), a.url)
+}
+
 // get is a GET with the caller's token.
 func (a *api) get(t *testing.T, path string) (*http.Response, []byte) {
 	t.Helper()

@@ -43,6 +43,8 @@ type Config struct {
 	Release []byte
 	// Limits bound what callers may do. Zero fields take the defaults of DefaultLimits.
 	Limits Limits
+	// Misuse is how much of what staff do is too much. Zero fields take the defaults.
+	Misuse MisuseLimits
 	// Reels says when open reels end and how often they are fsynced. Zero fields take the defaults.
 	Reels ReelConfig
 	// ContactWait is how long a claim of trusted contacts is shown to everybody

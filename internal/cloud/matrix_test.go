@@ -58,13 +58,18 @@ type matrix struct {
 	passkey      *hometest.Passkey // the admin's
 	device       hometest.Device   // the admin's second
 	letters      [][]byte
+	c            *deskHome // whose ticket somebody of staff has
+	ticket       uint64    // of A
+	spare        uint64    // of A, to be closed
 }
 
 func newMatrix(t *testing.T) *matrix {
 	m := &matrix{T: t, parts: map[string][]filmed{}}
-	m.s = startServer(t, cloud.Config{})
+	root := newStaffRoot(t)
+	m.s = startServer(t, cloud.Config{Log: cloud.LogConfig{Watchers: root.watchers()}, Misuse: cloud.MisuseLimits{NoTicket: 1e6, Refusals: 1e6}})
 	url := localhost(m.s)
 	m.a, m.b = found(t, url, 1, 2), found(t, url, 2, 1)
+	m.c = newDeskHome(t, root, url)
 	m.porch, m.yard = m.a.tracks[0], m.a.tracks[1]
 	u, start := m.a.dial(t), time.Now().Add(-time.Hour)
 	m.early = m.a.epoch(t, start)
@@ -122,6 +127,9 @@ func (m *matrix) furnish(u *uplink) {
 	}
 	_, err = m.a.admin.chain.PutDirectory(m.Context(), connect.NewRequest(put))
 	try(m.T, err)
+	for _, n := range []*uint64{&m.ticket, &m.spare} {
+		*n = must[*connect.Response[v1.OpenTicketResponse]](m.T)(m.a.admin.tickets().OpenTicket(m.Context(), connect.NewRequest(&v1.OpenTicketRequest{Topic: "other"}))).Msg.GetTicket()
+	}
 	u.ws.Close()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // commands find no hub
 		list := must[*connect.Response[v1.ListHubsResponse]](m.T)(m.a.admin.hubs.ListHubs(m.Context(), connect.NewRequest(&v1.ListHubsRequest{})))
@@ -197,7 +205,7 @@ func matrixRows() map[string][]row {
 			{"no camera", watched(func(*matrix) latchkey.TrackID { return latchkey.TrackID{9} }), "401 403 401 404 404 404 404 404"},
 		},
 	}
-	for _, part := range []map[string][]row{accountRows(), passkeyRows(), chainRows(), footageRows(), contactRows(), linkRows()} {
+	for _, part := range []map[string][]row{accountRows(), passkeyRows(), chainRows(), footageRows(), contactRows(), linkRows(), deskRows()} {
 		for pattern, r := range part {
 			rows[pattern] = r
 		}
@@ -389,6 +397,23 @@ func (m *matrix) tries(pattern string, r row, role int) (int, []byte) {
 	if id, ok := strings.CutPrefix(target, "watch "); ok {
 		return m.watches(id, token)
 	}
+	return m.request(pattern, msg, target, token)
+}
+
+// asStaff plays somebody of staff.
+func (m *matrix) asStaff(pattern string, r row, who *clerk) (int, []byte) {
+	msg, target := r.ask(m, nobody)
+	if strings.HasSuffix(pattern, "/EndShift") {
+		who.begin(m.T, m.a.url)
+		defer who.begin(m.T, m.a.url)
+	}
+	if id, ok := strings.CutPrefix(target, "watch "); ok {
+		return m.watches(id, who.token)
+	}
+	return m.request(pattern, msg, target, who.token)
+}
+
+func (m *matrix) request(pattern string, msg proto.Message, target, token string) (int, []byte) {
 	method, url := http.MethodGet, m.a.url+target
 	if strings.HasPrefix(pattern, "POST ") {
 		method = http.MethodPost
@@ -476,8 +501,19 @@ func TestIRT28Matrix(t *testing.T) {
 		}
 		for _, r := range rows[pattern] {
 			want := strings.Fields(r.want)
-			if len(want) != roles {
+			if len(want) == roles { // for a session of the desk a household's door is as shut as for nobody
+				want = append(want, want[nobody], want[nobody], want[nobody])
+			}
+			if len(want) != roles+3 {
 				t.Fatalf("%s, %s: %d roles, want %d", pattern, r.object, len(want), roles)
+			}
+			for i, who := range []*clerk{m.c.agent, m.c.rival, m.c.auditor} {
+				status, out := m.asStaff(pattern, r, who)
+				answers++
+				if fmt.Sprint(status) != want[roles+i] {
+					t.Errorf("%s of %q as %s of staff: status %d, want %s", pattern, r.object, who.ID, status, want[roles+i])
+				}
+				m.leaks(pattern, r, nobody, out)
 			}
 			for role := range roles {
 				status, out := m.tries(pattern, r, role)

@@ -26,6 +26,7 @@ const (
 	signedIn
 	memberOnly
 	hubOnly
+	staffOnly
 )
 
 // cost is what a call is counted as.
@@ -68,7 +69,33 @@ func (s *Server) table() []route {
 	_, footage := v1.NewFootageServiceHandler(&footageService{s}, opts)
 	_, contact := v1.NewContactServiceHandler(&contactService{s: s}, opts)
 	_, link := v1.NewLinkServiceHandler(&linkService{s}, opts)
+	_, staff := v1.NewStaffServiceHandler(&staffService{s}, opts)
+	_, ticket := v1.NewTicketServiceHandler(&ticketService{s}, opts)
+	_, desk := v1.NewDeskServiceHandler(&deskService{s}, opts)
 	return []route{
+		{post + v1.StaffServiceApplyProcedure, anyone, signIn, smallBody, staff},
+		{post + v1.StaffServiceListApplicantsProcedure, anyone, call, smallBody, staff},
+		{post + v1.StaffServicePublishStaffProcedure, anyone, signIn, smallBody, staff},
+		{post + v1.StaffServiceListStaffProcedure, anyone, call, smallBody, staff},
+		{post + v1.TicketServiceOpenTicketProcedure, memberOnly, call, smallBody, ticket},
+		{post + v1.TicketServiceListTicketsProcedure, memberOnly, call, smallBody, ticket},
+		{post + v1.TicketServiceGetTicketProcedure, memberOnly, call, smallBody, ticket},
+		{post + v1.TicketServicePutMessageProcedure, memberOnly, call, largeBody, ticket},
+		{post + v1.TicketServiceCloseTicketProcedure, memberOnly, call, smallBody, ticket},
+		{post + v1.DeskServiceBeginShiftProcedure, anyone, call, smallBody, desk},
+		{post + v1.DeskServiceStartShiftProcedure, anyone, signIn, smallBody, desk},
+		{post + v1.DeskServiceEndShiftProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceListDeskProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceTakeTicketProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceReadTicketProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceReplyProcedure, staffOnly, call, largeBody, desk},
+		{post + v1.DeskServiceListGrantedProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceOpenGrantedProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceAccessProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceReleaseProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceExplainProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceAuditProcedure, staffOnly, call, smallBody, desk},
+		{"GET /v1/desk/{ticket}/{grant}/{track}", staffOnly, call, 0, http.HandlerFunc(s.serveGranted)},
 		{post + v1.ContactServiceSetContactsProcedure, memberOnly, call, smallBody, contact},
 		{post + v1.ContactServiceRemoveContactsProcedure, memberOnly, call, smallBody, contact},
 		{post + v1.ContactServiceGetContactsProcedure, memberOnly, call, smallBody, contact},
@@ -171,6 +198,15 @@ func (s *Server) guard(rt route) http.Handler {
 		}
 		if rt.right == anyone {
 			rt.handler.ServeHTTP(w, r)
+			return
+		}
+		if rt.right == staffOnly {
+			who, err := s.onShift(r)
+			if err != nil {
+				fail(w, r, err)
+				return
+			}
+			rt.handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), shiftKey{}, who)))
 			return
 		}
 		session, err := s.authenticate(rt.right, r)

@@ -22,6 +22,7 @@ import (
 	"latchkey.dev/latchkey/internal/cloud/catalog"
 	"latchkey.dev/latchkey/internal/cloud/ingest"
 	"latchkey.dev/latchkey/internal/cloud/live"
+	"latchkey.dev/latchkey/internal/cloud/policy"
 	"latchkey.dev/latchkey/internal/cloud/sequencer"
 	"latchkey.dev/latchkey/internal/durable"
 	"latchkey.dev/latchkey/web"
@@ -34,24 +35,28 @@ type Server struct {
 	origin  string // from PublicURL; empty: what the caller addressed
 	handler http.Handler
 
-	catalog  *catalog.DB
-	store    blob.Store
-	ingest   *ingest.Engine
-	relay    *live.Relay
-	ledger   *sequencer.Sequencer
-	homes    *households
-	seals    *seals
-	sessions *sessions
-	logins   *logins
-	tickets  *tickets
-	mail     *mailboxes
-	hubs     *hubs
-	viewers  liveCount
-	limits   *limiter
-	metrics  *metrics
-	web      *webApp
-	manifest []byte // of the web app's files
-	buffers  bufferPool
+	catalog    *catalog.DB
+	store      blob.Store
+	ingest     *ingest.Engine
+	relay      *live.Relay
+	ledger     *sequencer.Sequencer
+	homes      *households
+	seals      *seals
+	sessions   *sessions
+	logins     *logins
+	tickets    *tickets
+	policies   *policy.Policies
+	deskLogins *deskLogins
+	deskHolds  *deskHolds
+	told       told
+	mail       *mailboxes
+	hubs       *hubs
+	viewers    liveCount
+	limits     *limiter
+	metrics    *metrics
+	web        *webApp
+	manifest   []byte // of the web app's files
+	buffers    bufferPool
 
 	ctx     context.Context // ends when the server shuts down; sockets end with it
 	stop    context.CancelFunc
@@ -73,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, origin: origin, relay: live.New(), mail: newMailboxes(cfg.Limits.MailBoxes), tickets: newTickets(), limits: newLimiter(cfg.Limits, cfg.BehindProxy)}
+	s := &Server{cfg: cfg, origin: origin, relay: live.New(), mail: newMailboxes(cfg.Limits.MailBoxes), tickets: newTickets(), deskLogins: newDeskLogins(), deskHolds: newDeskHolds(), told: told{at: map[string]time.Time{}}, limits: newLimiter(cfg.Limits, cfg.BehindProxy)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		s.stop()
@@ -111,6 +116,9 @@ func (s *Server) open() error {
 		return err
 	}
 	if err := s.openRelease(s.ctx); err != nil {
+		return err
+	}
+	if err := s.openDesk(s.ctx); err != nil {
 		return err
 	}
 	secret, err := s.catalog.Secret(s.ctx, "unknown names")
@@ -176,6 +184,7 @@ func (c Config) withDefaults() Config {
 		c.ContactWait = contactWait
 	}
 	c.Limits = c.Limits.withDefaults()
+	c.Misuse = c.Misuse.withDefaults()
 	c.Log = c.Log.withDefaults(c.PublicURL)
 	c.Reels = c.Reels.withDefaults()
 	return c

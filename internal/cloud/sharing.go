@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -114,9 +116,15 @@ func (s *Server) statement(ctx context.Context, h latchkey.HouseholdID, seq uint
 
 func (c *chainService) PutCapsule(ctx context.Context, req *connect.Request[v1.PutCapsuleRequest]) (*connect.Response[v1.PutCapsuleResponse], error) {
 	m, session := req.Msg, sessionOf(ctx)
-	id, _, err := c.s.mayPut(ctx, session, m.GetGrant(), m.GetCapsule(), m.GetProof())
-	if err == nil {
-		err = c.s.catalog.PutGrantCapsule(ctx, session.Household, id, catalog.GrantCapsule{Capsule: m.GetCapsule(), Proof: m.GetProof()})
+	id, g, err := c.s.mayPut(ctx, session, m.GetGrant(), m.GetCapsule(), m.GetProof())
+	stored := catalog.GrantCapsule{Capsule: m.GetCapsule(), Proof: m.GetProof()}
+	switch {
+	case err != nil:
+	case g.Release != latchkey.Kid{}:
+		stored.Mask = m.GetMask()
+		err = c.s.putTwoKeys(ctx, session, id, g, stored)
+	default:
+		err = c.s.catalog.PutGrantCapsule(ctx, session.Household, id, stored)
 	}
 	if err != nil {
 		return nil, c.s.answer(ctx, err)
@@ -143,6 +151,64 @@ func (c *chainService) GetCapsule(ctx context.Context, req *connect.Request[v1.G
 		return nil, c.s.answer(ctx, err)
 	}
 	return connect.NewResponse(&v1.GetCapsuleResponse{Capsule: stored.Capsule, Proof: stored.Proof}), nil
+}
+
+// maskSize is the length of an LKM1 object.
+const maskSize = sealedHead + sealedTagSize + 32
+
+// putTwoKeys stores a two-key grant: with the mask that it names, sealed to the hub
+// that is to release it, and, to staff, for an open ticket of this household that
+// the grantee has.
+func (s *Server) putTwoKeys(ctx context.Context, session catalog.Session, id latchkey.GrantID, g chain.Grant, stored catalog.GrantCapsule) error {
+	state, err := s.homes.state(ctx, session.Household)
+	if err != nil {
+		return err
+	}
+	if chain.TextHash(stored.Mask) != g.Mask {
+		return fmt.Errorf("cloud: put capsule: %w: the mask is not the one that the grant names", latchkey.ErrVerify)
+	}
+	if err := checkSealed(maskMagic, stored.Mask, maskSize, chain.KidOf(state.Hubs[g.Release].X)); err != nil {
+		return fmt.Errorf("cloud: put capsule: %w", err)
+	}
+	if g.Kind != chain.GrantStaff {
+		return s.catalog.PutGrantCapsule(ctx, session.Household, id, stored)
+	}
+	t, err := s.ticketOfGrant(ctx, session.Household, g)
+	if err != nil {
+		return err
+	}
+	return s.catalog.PutTicketGrant(ctx, t.N, session.Household, id, stored)
+}
+
+// ticketOfGrant finds the ticket that the purpose of a grant to staff names.
+func (s *Server) ticketOfGrant(ctx context.Context, h latchkey.HouseholdID, g chain.Grant) (catalog.Ticket, error) {
+	raw, err := s.statement(ctx, h, g.Seq)
+	if err != nil {
+		return catalog.Ticket{}, err
+	}
+	n, err := chain.ParseNote(raw)
+	if err != nil {
+		return catalog.Ticket{}, err
+	}
+	st, err := chain.ParseStatement(n)
+	if err != nil {
+		return catalog.Ticket{}, err
+	}
+	given, _ := st.(chain.AddGrant)
+	number, ok := strings.CutPrefix(given.Purpose, "support:")
+	ticket, perr := strconv.ParseUint(number, 10, 63)
+	if !ok || perr != nil {
+		return catalog.Ticket{}, fmt.Errorf("cloud: put capsule: %w: the purpose of a grant to staff is support: and a ticket", latchkey.ErrRefused)
+	}
+	t, err := s.ticket(ctx, ticket)
+	if err != nil {
+		return t, err
+	}
+	who, err := s.staffNow(ctx, t.Agent, time.Now())
+	if err != nil || t.Household != h || t.State != catalog.TicketOpen || who.XKid != g.To {
+		return t, fmt.Errorf("cloud: put capsule: %w: ticket %d is not open, not yours, or another's of staff", latchkey.ErrRefused, ticket)
+	}
+	return t, nil
 }
 
 func (c *chainService) PutDirectory(ctx context.Context, req *connect.Request[v1.PutDirectoryRequest]) (*connect.Response[v1.PutDirectoryResponse], error) {

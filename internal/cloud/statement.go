@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -69,6 +70,7 @@ func (c *chainService) AppendStatement(ctx context.Context, req *connect.Request
 		c.s.relay.Review(context.WithoutCancel(ctx), session.Household)
 	}
 	c.s.hubs.notify(session.Household, after.Seq)
+	c.s.deskHolds.review(session.Household, func(id latchkey.GrantID) bool { return inForce(after.Grants[id], time.Now()) })
 	c.s.settleContacts(ctx, session.Household, note.Type)
 	c.s.log.InfoContext(ctx, "statement accepted", "household", session.Household, "seq", after.Seq, "type", note.Type)
 	return connect.NewResponse(&v1.AppendStatementResponse{Seq: after.Seq}), nil

@@ -28,6 +28,8 @@ const (
 	msgHeads         = 0x04
 	msgHello         = 0x05
 	msgCommandResult = 0x06
+	msgReleased      = 0x07
+	msgHealth        = 0x08
 	msgReceipt       = 0x81
 	msgHave          = 0x82
 	msgEpochReceipt  = 0x83
@@ -35,6 +37,7 @@ const (
 	msgChainNotice   = 0x85
 	msgError         = 0x86
 	msgWatched       = 0x87
+	msgOpening       = 0x88
 )
 
 // Limits and times of one uplink.
@@ -69,6 +72,7 @@ type uplink struct {
 	out      [][]byte
 	wake     chan struct{} // capacity 1
 	commands map[uint64]chan v1.CommandResult
+	openings map[uint64]chan *v1.UplinkReleased
 	nextID   uint64
 }
 
@@ -96,7 +100,7 @@ func (s *Server) serveUplink(w http.ResponseWriter, r *http.Request) {
 	u := &uplink{
 		s: s, hub: ingest.Hub{Household: session.Household, Kid: session.Kid}, ws: ws,
 		gone: make(chan struct{}), toDisk: make(chan stored, storeQueue), wake: make(chan struct{}, 1),
-		commands: map[uint64]chan v1.CommandResult{},
+		commands: map[uint64]chan v1.CommandResult{}, openings: map[uint64]chan *v1.UplinkReleased{},
 	}
 	u.ctx, u.cancel = context.WithCancel(ctx)
 	defer close(u.gone)
@@ -269,6 +273,10 @@ func (u *uplink) take(msg []byte, buf *[]byte, scan *ingest.Scan) (kept bool, er
 		return false, fmt.Errorf("cloud: uplink: %w: a second hello", latchkey.ErrInvalid)
 	case msgCommandResult:
 		return false, u.result(body)
+	case msgReleased:
+		return false, u.released(body)
+	case msgHealth:
+		return false, u.health(body)
 	}
 	return false, fmt.Errorf("cloud: uplink: %w: message type %#02x", latchkey.ErrInvalid, msg[0])
 }

@@ -232,3 +232,81 @@ func (u *uplink) result(body []byte) error {
 	}
 	return nil
 }
+
+// opening carries an opening to the hub and waits for what it releases.
+func (u *uplink) opening(ctx context.Context, m *v1.UplinkOpening) ([]byte, error) {
+	answer := make(chan *v1.UplinkReleased, 1)
+	u.mu.Lock()
+	u.nextID++
+	m.Id = u.nextID
+	u.openings[m.Id] = answer
+	u.mu.Unlock()
+	defer func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		delete(u.openings, m.Id)
+	}()
+	u.send(msgOpening, m)
+	lost := fmt.Errorf("cloud: release: %w: the hub did not answer", latchkey.ErrUnavailable)
+	select {
+	case r := <-answer:
+		switch r.GetResult() {
+		case v1.OpeningResult_OPENING_RESULT_RELEASED:
+			return r.GetReleased(), nil
+		case v1.OpeningResult_OPENING_RESULT_REFUSED:
+			return nil, fmt.Errorf("cloud: release: %w: the household's hub does not release this", latchkey.ErrRefused)
+		}
+		return nil, lost
+	case <-u.ctx.Done():
+		return nil, lost
+	case <-ctx.Done():
+		return nil, lost
+	}
+}
+
+// maxReleased bounds what a hub releases at once, in bytes.
+const maxReleased = 64 << 10
+
+// released hands what a hub released to who waits for it.
+func (u *uplink) released(body []byte) error {
+	m := &v1.UplinkReleased{}
+	if len(body) > maxReleased {
+		return fmt.Errorf("cloud: uplink: %w: %d bytes released", latchkey.ErrInvalid, len(body))
+	}
+	if err := decode(body, m); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c := u.openings[m.GetId()]; c != nil {
+		delete(u.openings, m.GetId())
+		c <- m
+	}
+	return nil
+}
+
+// health stores a hub's report for a ticket. One for a ticket that has ended, or
+// sealed to somebody else than who has it, is dropped: the hub learns of both.
+func (u *uplink) health(body []byte) error {
+	var m v1.UplinkHealth
+	if err := decode(body, &m); err != nil {
+		return err
+	}
+	t, err := u.s.ticket(u.ctx, m.GetTicket())
+	if errors.Is(err, latchkey.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	who, err := u.s.staffNow(u.ctx, t.Agent, time.Now())
+	if err != nil || checkSealed(letterMagic, m.GetLetter(), maxTicketBody, who.XKid) != nil {
+		u.s.log.DebugContext(u.ctx, "a hub's report for somebody who does not have the ticket", "ticket", m.GetTicket())
+		return nil
+	}
+	err = u.s.catalog.PutHealth(u.ctx, t.N, u.hub.Household, u.hub.Kid, m.GetLetter(), time.Now())
+	if errors.Is(err, latchkey.ErrConflict) {
+		return nil
+	}
+	return err
+}

@@ -28,6 +28,7 @@ const (
 	wrapHashAt    = 5
 	capsuleMagic  = "LKC1"
 	letterMagic   = "LKS1"
+	maskMagic     = "LKM1"
 	sealedKidAt   = 4
 	sealedHead    = sealedKidAt + latchkey.IDSize + 1120
 	sealedTagSize = 16

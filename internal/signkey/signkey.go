@@ -4,7 +4,9 @@
 package signkey
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,3 +56,33 @@ func Read(path string) (Key, error) {
 
 // Signer signs notes with the key.
 func (k Key) Signer() (note.Signer, error) { return note.NewSigner(k.Private) }
+
+// Raw is the same key for statements of chains, which are signed under its kid
+// and not under its name.
+type Raw struct{ priv ed25519.PrivateKey }
+
+// Ed25519 returns the raw key.
+func (k Key) Ed25519() (Raw, error) {
+	// PRIVATE+KEY+<name>+<hash>+<base64 of type and seed> (golang.org/x/mod/sumdb/note)
+	fields := strings.SplitN(k.Private, "+", 5)
+	if len(fields) != 5 {
+		return Raw{}, fmt.Errorf("signkey: %w: no key", latchkey.ErrInvalid)
+	}
+	b, err := base64.StdEncoding.DecodeString(fields[4])
+	if err != nil || len(b) != 1+ed25519.SeedSize || b[0] != 1 {
+		return Raw{}, fmt.Errorf("signkey: %w: no Ed25519 key", latchkey.ErrInvalid)
+	}
+	return Raw{ed25519.NewKeyFromSeed(b[1:])}, nil
+}
+
+// Public returns the raw public key.
+func (r Raw) Public() ed25519.PublicKey { return r.priv.Public().(ed25519.PublicKey) }
+
+// Sign returns the signature of message.
+func (r Raw) Sign(message []byte) []byte { return ed25519.Sign(r.priv, message) }
+
+// String returns a fixed word, never the key.
+func (Raw) String() string { return "[secret]" }
+
+// GoString returns a fixed word, never the key.
+func (Raw) GoString() string { return "[secret]" }

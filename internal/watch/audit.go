@@ -180,6 +180,9 @@ func (a *Auditor) read(raw []byte) error {
 		if bytes.HasPrefix(e.Note, []byte("latchkey/v1 set\n")) {
 			a.sets = append(a.sets, foundSet{e.Note, a.next})
 		}
+		if err := a.readStaff(e.Note); err != nil {
+			return err
+		}
 		return a.readRelease(e.Note)
 	}
 	if first, twice := a.places[e.Tag]; twice {
@@ -202,6 +205,21 @@ func (a *Auditor) readRelease(raw []byte) error {
 		return misbehaviour("the release at entry %d does not hold: %v:\n%s", a.next, err, raw)
 	}
 	a.log.Info("released", "kind", r.Kind, "version", r.Version, "source", r.Source, "manifest", r.Hash, "entry", a.next)
+	return nil
+}
+
+// readStaff says who is staff. A staff note that the staff root has not signed,
+// or that holds for longer than a week, is proof of misbehaviour: somebody wanted
+// households to believe it.
+func (a *Auditor) readStaff(raw []byte) error {
+	if !bytes.HasPrefix(raw, []byte("latchkey/v1 staff\n")) {
+		return nil
+	}
+	who, err := a.policy.Staff(raw)
+	if err != nil {
+		return misbehaviour("the staff note at entry %d does not hold: %v:\n%s", a.next, err, raw)
+	}
+	a.log.Info("staff", "id", who.ID, "role", who.Role, "until", time.Unix(who.Until, 0).UTC().Format(time.RFC3339), "entry", a.next)
 	return nil
 }
 

@@ -121,15 +121,16 @@ func deskVectors(old keeper) (testkit.Desk, error) {
 		Doc: testkit.Doc{
 			About: "The desk: what the operator writes into a household's chain, and two-key grants.",
 			Fields: map[string]string{
-				"now … reject":  "as in statements.json",
-				"opening":       "the note that asks a hub to release entries, signed with the seed 'agent'; its values stand beside it",
-				"desk":          "the sign-in of staff, signed with the same",
-				"m":             "the mask of a two-key grant",
-				"entries":       "name is epoch(16) ‖ track(16) ‖ level(1) ‖ index(3); mask is KDF(m, 'release', name); key XOR mask is masked, which stands in the capsule",
-				"sealed_mask":   "LKM1 ‖ kid(16) ‖ enc(1120) ‖ ct: m sealed to the hub under mask_info",
-				"released":      "LKR1 ‖ kid(16) ‖ enc(1120) ‖ ct: n(2) ‖ n × (name ‖ mask), the form of a capsule, sealed to the agent under released_info",
-				"grant":         "the grant that both are bound to",
-				"must_not_open": "of the sealed mask, and of released",
+				"now … reject":       "as in statements.json",
+				"opening":            "the note that asks a hub to release entries, signed with the seed 'agent'; its values stand beside it",
+				"desk":               "the sign-in of staff, signed with the same",
+				"applicant … health": "notes of staff and of a hub: applicant and message are signed with the seed 'agent', health with 'hub'; of reject_letters every one must be refused by the parser of its type",
+				"m":                  "the mask of a two-key grant",
+				"entries":            "name is epoch(16) ‖ track(16) ‖ level(1) ‖ index(3); mask is KDF(m, 'release', name); key XOR mask is masked, which stands in the capsule",
+				"sealed_mask":        "LKM1 ‖ kid(16) ‖ enc(1120) ‖ ct: m sealed to the hub under mask_info",
+				"released":           "LKR1 ‖ kid(16) ‖ enc(1120) ‖ ct: n(2) ‖ n × (name ‖ mask), the form of a capsule, sealed to the agent under released_info",
+				"grant":              "the grant that both are bound to",
+				"must_not_open":      "of the sealed mask, and of released",
 			},
 		},
 		Now: now, Household: d.h.id, Seeds: d.h.seeds, Reject: d.trials(), Grant: grantID("desk"), Epoch: d.epoch, M: d.m, HubX: d.h.hubX.pub, AgentX: d.agentX.pub,
@@ -139,6 +140,7 @@ func deskVectors(old keeper) (testkit.Desk, error) {
 		v.Chain = append(v.Chain, testkit.StatementVector{Name: l.name, Type: noteType, Note: l.signer.sign(l.text), Hash: hash([]byte(l.text)), State: l.state})
 	}
 	d.notes(&v)
+	d.letters(&v)
 	return v, d.masks(old, &v)
 }
 
@@ -166,6 +168,39 @@ func (d desk) notes(v *testkit.Desk) {
 		"nonce of 17 bytes":        e("nonce", "nonce "+b64(draw("long", 17))),
 		"by missing":               e("by", ""),
 		"with a line of a command": textOf("desk", append(append([]string(nil), desk...), "op epoch")...),
+	})
+}
+
+// letters are the notes that travel in letters, and what an applicant signs.
+func (d desk) letters(v *testkit.Desk) {
+	applicant := []string{"id sam-41", "role support", "ed " + b64(d.agent.pub), "x " + b64(d.agentX.pub), fmt.Sprintf("trained %d", now-60), fmt.Sprintf("time %d", now)}
+	v.Applicant = d.agent.note(textOf("applicant", applicant...))
+	message := []string{"household " + b64(d.h.id), "ticket 7", "by " + b64(d.agent.kid()), fmt.Sprintf("time %d", now), "nonce " + b64(draw("message nonce", 16)),
+		"text " + b64([]byte("Küche: läuft sie wieder?\n")), "about " + b64([]byte(`{"v":1}`))}
+	v.Message = d.agent.note(textOf("message", message...))
+	health := []string{"household " + b64(d.h.id), "hub " + b64(d.h.hub.kid()), "ticket 7", "to " + b64(d.agentX.kid()), fmt.Sprintf("time %d", now),
+		"report " + b64([]byte(`{"v":1}`))}
+	v.Health = d.h.hub.note(textOf("health", health...))
+	a := func(key, with string) string { return edited("applicant", applicant, key, with) }
+	m := func(key, with string) string { return edited("message", message, key, with) }
+	h := func(key, with string) string { return edited("health", health, key, with) }
+	v.RejectLetters = badNotes(d.agent, map[string]string{
+		"applicant with a name of two words":     a("id", "id sam smith"),
+		"applicant without a role":               a("role", ""),
+		"applicant with a role in upper case":    a("role", "role Support"),
+		"applicant with a short key":             a("x", "x "+b64(d.agentX.pub[1:])),
+		"message of nothing":                     m("text", "text "),
+		"message of spaces":                      m("text", "text "+b64([]byte(" \n"))),
+		"message of 16385 bytes":                 m("text", "text "+b64(repeat('a', 16385))),
+		"message that is not UTF-8":              m("text", "text "+b64([]byte("\xff"))),
+		"message in clear":                       m("text", "text Hello"),
+		"message with a ticket of zero in front": m("ticket", "ticket 07"),
+		"message about nothing":                  m("about", "about "+b64([]byte(" "))),
+		"message without a household":            m("household", ""),
+		"health of no hub":                       h("hub", ""),
+		"health without a report":                h("report", ""),
+		"health to a long key":                   h("to", "to "+b64(d.agentX.pub)),
+		"health of 16385 bytes":                  h("report", "report "+b64(repeat('1', 16385))),
 	})
 }
 

@@ -52,7 +52,7 @@ func TestSchema(t *testing.T) {
 		"newcomers":      "household kid",                                                                                                   // roster kids
 		"sessions":       "token_hash household kid kind device seen_ms",                                                                    // times of logins
 		"presence":       "household hub seen_ms doubled_ms",                                                                                // times of logins
-		"grant_capsules": "household grant_id capsule proof",                                                                                // sealed; which grants there are; hashes of the public log
+		"grant_capsules": "household grant_id capsule proof mask",                                                                           // sealed; which grants there are; hashes of the public log
 		"directories":    "household n",                                                                                                     // how often names have changed
 		"letters":        "household kid letter",                                                                                            // sealed
 		"epochs":         "epoch household hub n start_s until_s note heads heads_n received_ms",                                            // signed notes, part headers
@@ -65,6 +65,16 @@ func TestSchema(t *testing.T) {
 		"claim_notes":     "household claim contact note received_ms share",                      // signed; sealed
 
 		"links": "kid household grant_id mac words views last_view_ms", // the kid and a MAC of a random secret, sealed; how often it was opened
+
+		"applicants":     "kid note mac received_ms",                                                   // public notes of who is to be staff
+		"staff":          "note_hash kid x_kid staff_id role from_s until_s note",                      // public notes of who is
+		"shifts":         "token_hash kid began_ms seen_ms",                                            // times of logins of staff
+		"suspended":      "kid staff_id kind at_ms",                                                    // staff who may do nothing
+		"tickets":        "ticket household opened_by topic state agent opened_ms updated_ms messages", // that there is one, of a closed list of topics, and who has it
+		"ticket_letters": "ticket n kid letter",                                                        // sealed
+		"ticket_health":  "ticket hub letter received_ms",                                              // sealed
+		"ticket_grants":  "ticket household grant_id",                                                  // which grants are for a ticket
+		"decisions":      "n at_ms staff_id kid role action household ticket allowed rules",            // what staff asked for
 
 		"outbox":    "n household seq entry",        // hashes of statements under tags, public notes
 		"leaves":    "log leaf household seq entry", // the same, and where they stand in the log

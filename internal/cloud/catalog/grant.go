@@ -12,6 +12,7 @@ import (
 type GrantCapsule struct {
 	Capsule []byte
 	Proof   []byte // tlog-proof; empty: put by a version that did not ask for one
+	Mask    []byte // LKM1, of a two-key grant
 }
 
 // PutGrantCapsule stores the capsule of a grant, once: who stores it again has
@@ -22,16 +23,16 @@ func (db *DB) PutGrantCapsule(ctx context.Context, h latchkey.HouseholdID, grant
 }
 
 func putGrantCapsule(ctx context.Context, tx *sql.Tx, h latchkey.HouseholdID, grant latchkey.GrantID, c GrantCapsule) error {
-	const q = `INSERT INTO grant_capsules (household, grant_id, capsule, proof) VALUES ($1, $2, $3, $4)
+	const q = `INSERT INTO grant_capsules (household, grant_id, capsule, proof, mask) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (household, grant_id) DO UPDATE SET proof = COALESCE(grant_capsules.proof, excluded.proof)`
-	_, err := tx.ExecContext(ctx, q, h[:], grant[:], c.Capsule, c.Proof)
+	_, err := tx.ExecContext(ctx, q, h[:], grant[:], c.Capsule, c.Proof, c.Mask)
 	return err
 }
 
 // GrantCapsule returns the capsule of a grant, or latchkey.ErrNotFound.
 func (db *DB) GrantCapsule(ctx context.Context, h latchkey.HouseholdID, grant latchkey.GrantID) (GrantCapsule, error) {
 	var c GrantCapsule
-	err := db.read.QueryRowContext(ctx, `SELECT capsule, proof FROM grant_capsules WHERE household = $1 AND grant_id = $2`, h[:], grant[:]).Scan(&c.Capsule, &c.Proof)
+	err := db.read.QueryRowContext(ctx, `SELECT capsule, proof, mask FROM grant_capsules WHERE household = $1 AND grant_id = $2`, h[:], grant[:]).Scan(&c.Capsule, &c.Proof, &c.Mask)
 	return c, fail("grant capsule", err)
 }
 

@@ -168,15 +168,17 @@ func (db *DB) PublishSet(ctx context.Context, log string, size int64, note []byt
 // PublishOnce puts a public note into the outbox, unless it is there or in the
 // log already.
 func (db *DB) PublishOnce(ctx context.Context, log string, note []byte) error {
-	return db.inTx(ctx, "publish", func(tx *sql.Tx) error {
-		const q = `SELECT (SELECT COUNT(*) FROM leaves WHERE log = $1 AND household IS NULL AND entry = $2)
+	return db.inTx(ctx, "publish", func(tx *sql.Tx) error { return publishOnce(ctx, tx, log, note) })
+}
+
+func publishOnce(ctx context.Context, tx *sql.Tx, log string, note []byte) error {
+	const q = `SELECT (SELECT COUNT(*) FROM leaves WHERE log = $1 AND household IS NULL AND entry = $2)
 			+ (SELECT COUNT(*) FROM outbox WHERE household IS NULL AND entry = $2)`
-		var there int
-		if err := tx.QueryRowContext(ctx, q, log, ledger.Entry{Note: note}.Encode()).Scan(&there); err != nil || there > 0 {
-			return err
-		}
-		return publish(ctx, tx, note)
-	})
+	var there int
+	if err := tx.QueryRowContext(ctx, q, log, ledger.Entry{Note: note}.Encode()).Scan(&there); err != nil || there > 0 {
+		return err
+	}
+	return publish(ctx, tx, note)
 }
 
 // PublicLeafOf returns where a public note stands in the log, or ErrNotFound.

@@ -255,8 +255,8 @@ func TestSharing(t *testing.T) {
 
 	grant := latchkey.GrantID{1}
 	try(t, db.PutGrantCapsule(ctx, homeA, grant, GrantCapsule{Capsule: []byte("capsule")})) // as version before proofs did
-	try(t, db.PutGrantCapsule(ctx, homeA, grant, GrantCapsule{[]byte("capsule"), []byte("proof")}))
-	try(t, db.PutGrantCapsule(ctx, homeA, grant, GrantCapsule{[]byte("capsule"), []byte("another proof")}))
+	try(t, db.PutGrantCapsule(ctx, homeA, grant, GrantCapsule{Capsule: []byte("capsule"), Proof: []byte("proof")}))
+	try(t, db.PutGrantCapsule(ctx, homeA, grant, GrantCapsule{Capsule: []byte("capsule"), Proof: []byte("another proof")}))
 	if c, err := db.GrantCapsule(ctx, homeA, grant); err != nil || string(c.Capsule) != "capsule" || string(c.Proof) != "proof" {
 		t.Fatal(c, err)
 	}

@@ -3,6 +3,7 @@ package hometest
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"latchkey.dev/latchkey"
@@ -187,4 +188,18 @@ func (p *Person) GrantStanding(to *Person, until int64, ranges ...chain.TrackRan
 // Revoke ends a grant.
 func (p *Person) Revoke(id latchkey.GrantID) ([]byte, error) {
 	return p.Home.take(chain.Revoke{Head: p.Home.headBy(p.Key), Grant: id}, p.Key)
+}
+
+// StaffGrant lets somebody of staff see footage, with the release of a hub, for a
+// ticket; mask has the form of what is sealed to the hub.
+func (p *Person) StaffGrant(hub *Hub, x []byte, ticket uint64, until int64, ranges ...chain.TrackRange) (id latchkey.GrantID, raw, capsule, mask []byte, err error) {
+	h := p.Home
+	id = h.Rand.ID()
+	capsule, mask = h.Rand.sealed("LKC1", chain.KidOf(x), 70), h.Rand.sealed("LKM1", chain.KidOf(h.State.Hubs[hub.Key.Kid()].X), 32)
+	raw, err = h.take(chain.AddGrant{
+		Head: h.headBy(p.Key), Grant: id, To: chain.KidOf(x), Key: x, Kind: chain.GrantStaff, Purpose: fmt.Sprintf("support:%d", ticket),
+		Tracks: ranges, Until: until, Hubs: []string{chain.VKey("lk."+hub.Key.Kid().String(), hub.Key.Public())}, Capsule: sha256.Sum256(capsule),
+		Release: hub.Key.Kid(), Mask: sha256.Sum256(mask),
+	}, p.Key)
+	return id, raw, capsule, mask, err
 }

@@ -46,6 +46,8 @@ type Config struct {
 	Video MediaKind
 	// Audio asks for the sound as well, where the camera has any.
 	Audio bool
+	// Lost is told of packets that did not come; nobody when nil.
+	Lost func(n uint64)
 	// Logger takes what is not fatal; nothing when nil.
 	Logger *slog.Logger
 }
@@ -116,8 +118,13 @@ func (s *rtspSource) session(ctx context.Context, sink Sink, u *base.URL, proto 
 		Scheme: u.Scheme, Host: u.Host, Protocol: proto,
 		ReadTimeout: silentLimit, UserAgent: "latchkey",
 		OnTransportSwitch: func(err error) { log.Info("camera: transport changed", "why", err) },
-		OnPacketsLost:     func(n uint64) { log.Warn("camera: packets lost", "n", n) },
-		OnDecodeError:     func(err error) { log.Debug("camera: packet refused", "err", err) },
+		OnPacketsLost: func(n uint64) {
+			log.Warn("camera: packets lost", "n", n)
+			if s.cfg.Lost != nil {
+				s.cfg.Lost(n)
+			}
+		},
+		OnDecodeError: func(err error) { log.Debug("camera: packet refused", "err", err) },
 	}
 	if err := c.Start(); err != nil {
 		return fmt.Errorf("camera: start client: %w", err)

@@ -44,6 +44,7 @@ type agent struct {
 	prove chan struct{} // the chain has grown: the public log is asked for a proof
 	heads chan struct{} // a heads note is due now
 	ended chan struct{} // an epoch has ended: an anchor may be due
+	asked chan struct{} // a report of health is due now
 
 	// change serialises what moves tracks between epochs: placing and removing
 	// cameras, renewing the epoch, the end. Taken before mu and recorders' locks.
@@ -69,7 +70,7 @@ func newAgent(h *Hub, session *uplink.Session, r *roster, log *logBook, book *ep
 	a := &agent{
 		Hub: h, log: h.cfg.Log, roster: r, public: log, book: book, spool: sp, clock: newClock(), before: h.store.readLife(),
 		nudge: make(chan struct{}, 1), grown: make(chan struct{}, 1), prove: make(chan struct{}, 1), heads: make(chan struct{}, 1),
-		ended: make(chan struct{}, 1), lastOf: map[latchkey.TrackID]chain.HeadOf{},
+		ended: make(chan struct{}, 1), asked: make(chan struct{}, 1), lastOf: map[latchkey.TrackID]chain.HeadOf{},
 		cameras: map[latchkey.CameraID]*recorder{}, tracks: map[latchkey.TrackID]*track{}, trouble: map[string]string{},
 	}
 	keepHeads(a.lastOf, a.before.heads())
@@ -105,6 +106,7 @@ func (a *agent) run(ctx context.Context) error {
 	up.Go(func() { a.follow(upCtx) })
 	up.Go(func() { a.followLog(upCtx) })
 	up.Go(func() { a.followAnchors(upCtx) })
+	up.Go(func() { a.followHealth(upCtx) })
 	if ln != nil {
 		up.Go(func() { a.listen(upCtx, ln) })
 	}
@@ -311,7 +313,7 @@ func (a *agent) setTrouble(source, text string) {
 func (a *agent) troubleText() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, source := range []string{"epoch", "spool", troubleDouble, troubleLog, troubleAway, troubleLAN, "command"} {
+	for _, source := range []string{"epoch", "spool", troubleDouble, troubleLog, troubleAway, troubleLAN, troubleRelease, "command"} {
 		if text := a.trouble[source]; text != "" {
 			return text
 		}

@@ -83,19 +83,28 @@ func (g *guard) admit(raw []byte, state chain.State, now time.Time) (chain.Comma
 	if !allowed(c.Op, m.Role) {
 		return refuse(fmt.Sprintf("%q is not for a %s", c.Op, m.Role), nil)
 	}
-	if age := now.Unix() - c.Time; age > int64(commandAge/time.Second) || age < -int64(commandAge/time.Second) {
-		return refuse(fmt.Sprintf("its clock is %d s away from the hub's", age), nil)
+	if err := g.fresh(c.Nonce, c.Time, now); err != nil {
+		return refuse(err.Error(), nil)
 	}
-	if c.Time < g.since {
-		return refuse("it is from before this hub started", nil)
+	return c, nil
+}
+
+// fresh uses up a nonce of a note of this time. It fails for one that was used, or
+// that is from another time than now, or from before this run.
+func (g *guard) fresh(nonce [16]byte, at int64, now time.Time) error {
+	if age := now.Unix() - at; age > int64(commandAge/time.Second) || age < -int64(commandAge/time.Second) {
+		return fmt.Errorf("its clock is %d s away from the hub's", age)
+	}
+	if at < g.since {
+		return errors.New("it is from before this hub started")
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.nonces[c.Nonce] || len(g.nonces) >= maxNonces {
-		return refuse("it was carried out already", nil)
+	if g.nonces[nonce] || len(g.nonces) >= maxNonces {
+		return errors.New("it was carried out already")
 	}
-	g.nonces[c.Nonce] = true
-	return c, nil
+	g.nonces[nonce] = true
+	return nil
 }
 
 // allowed is the table of operations and roles. An unknown operation is
@@ -104,7 +113,7 @@ func allowed(op string, role chain.Role) bool {
 	switch op {
 	case "camera", "camera-remove", "epoch":
 		return role == chain.RoleAdmin
-	case "event-start":
+	case "event-start", "health", "health-end":
 		return role == chain.RoleAdmin || role == chain.RoleMember
 	}
 	return false
@@ -152,6 +161,10 @@ func (a *agent) command(ctx context.Context, sealed []byte) error {
 		return a.opRemove(c.Args)
 	case "event-start":
 		return a.opEvent(state.Members[c.By], c.Args)
+	case "health":
+		return a.opHealth(c.Args, time.Now())
+	case "health-end":
+		return a.opHealthEnd(c.Args)
 	}
 	if err := decode(c.Args, &struct{}{}); err != nil {
 		return err

@@ -71,6 +71,7 @@ type Pace struct {
 	Poll         time.Duration // between looks at the chain, and at the public log, without a notice
 	Proof        time.Duration // the first time between looks at the log for a proof that is missing
 	Anchor       time.Duration // between anchors in the chain, at most; and 1/24 of it at least (protocol 2.6)
+	Health       time.Duration // between reports for a ticket
 	Patience     time.Duration // how long a proof may be missing before members are told
 	Tick         time.Duration // between looks at clock, epoch and events; at most 1 s
 	PreRoll      time.Duration // kept before an event; what the leaf retention of 5 s still allows is used
@@ -83,7 +84,7 @@ func DefaultPace() Pace {
 		EpochSpacing: 10 * time.Second, EpochLife: 24 * time.Hour, EpochJitter: 30 * time.Minute,
 		Settle: 300 * time.Millisecond, Heads: 60 * time.Second, State: 60 * time.Second,
 		Alive: 10 * time.Second, Poll: 10 * time.Minute, Proof: 2 * time.Second, Anchor: 24 * time.Hour,
-		Patience: 2 * time.Minute, Tick: time.Second, PreRoll: 5 * time.Second,
+		Health: 15 * time.Second, Patience: 2 * time.Minute, Tick: time.Second, PreRoll: 5 * time.Second,
 		Uplink: uplink.DefaultPace(),
 	}
 }

@@ -185,7 +185,10 @@ func (handler) Watched([]latchkey.TrackID)                               {}
 func (handler) Lost([]spool.Lost)                                        {}
 func (handler) Newest([]byte) error                                      { return nil }
 func (handler) Doubled(bool)                                             {}
-func (handler) Farewell([][]byte)                                        {}
+func (handler) Opening(context.Context, *latchkeyv1.UplinkOpening) (latchkeyv1.OpeningResult, []byte) {
+	return latchkeyv1.OpeningResult_OPENING_RESULT_REFUSED, nil
+}
+func (handler) Farewell([][]byte) {}
 func (h handler) State(s uplink.State) {
 	select {
 	case h <- s:

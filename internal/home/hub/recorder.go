@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"latchkey.dev/latchkey"
@@ -33,6 +34,7 @@ type recorder struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	lost    atomic.Uint64 // packets of both streams, since this recorder began
 
 	mu       sync.Mutex
 	main     camera.Status
@@ -106,6 +108,7 @@ func (r *recorder) began(cancel context.CancelFunc, first *gap) bool {
 }
 
 func (r *recorder) stream(ctx context.Context, cfg camera.Config, on func(camera.Status)) {
+	cfg.Lost = func(n uint64) { r.lost.Add(n) }
 	sup := &camera.Supervisor{Sink: r, OnStatus: on, Open: r.a.cfg.Open}
 	r.running.Go(func() {
 		_ = sup.Run(ctx, cfg) // ends only with ctx; every failure came through on

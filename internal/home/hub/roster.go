@@ -88,6 +88,14 @@ func (r *roster) verified() chain.State {
 	return r.now
 }
 
+// latest is the whole chain without what early removals take away: what counts
+// for what is not an addition by somebody new.
+func (r *roster) latest() chain.State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now.Under(r.early)
+}
+
 // isMeta reports whether the track carries records; without them nobody learns
 // why other parts are missing.
 func (r *roster) isMeta(id latchkey.TrackID) bool {

@@ -41,6 +41,7 @@ type settings struct {
 	Doubled   bool        `json:"doubled"`   // another machine was seen with this identity
 	Removed   bool        `json:"removed"`   // the household has removed this hub
 	Cameras   []cameraCfg `json:"cameras"`
+	Health    []healthCfg `json:"health,omitempty"` // whom reports go to, for which ticket
 }
 
 // cameraCfg is one camera, as the `camera` command gives it.
@@ -121,6 +122,7 @@ func (s *store) change(fn func(*settings)) error {
 	defer s.mu.Unlock()
 	next := s.conf
 	next.Cameras = append([]cameraCfg(nil), s.conf.Cameras...)
+	next.Health = append([]healthCfg(nil), s.conf.Health...)
 	fn(&next)
 	plain, err := marshalSettings(next)
 	if err != nil {

@@ -31,6 +31,9 @@ type api struct {
 	footage latchkeyv1connect.FootageServiceClient
 	contact latchkeyv1connect.ContactServiceClient
 	link    latchkeyv1connect.LinkServiceClient
+	staff   latchkeyv1connect.StaffServiceClient
+	ticket  latchkeyv1connect.TicketServiceClient
+	desk    latchkeyv1connect.DeskServiceClient
 }
 
 // newAPI connects to server, an origin such as https://cloud.example; a path
@@ -55,6 +58,9 @@ func newAPI(server string, client *http.Client) (*api, error) {
 		footage: latchkeyv1connect.NewFootageServiceClient(client, origin, limit),
 		contact: latchkeyv1connect.NewContactServiceClient(client, origin, limit),
 		link:    latchkeyv1connect.NewLinkServiceClient(client, origin, limit),
+		staff:   latchkeyv1connect.NewStaffServiceClient(client, origin, limit),
+		ticket:  latchkeyv1connect.NewTicketServiceClient(client, origin, limit),
+		desk:    latchkeyv1connect.NewDeskServiceClient(client, origin, limit),
 	}, nil
 }
 

@@ -207,7 +207,7 @@ func (l *ledgerCheck) statements(ctx context.Context, checkpoint ledger.Checkpoi
 		}
 		head := st.Common()
 		s := LoggedStatement{
-			Seq: uint64(seq), Time: time.Unix(head.Time, 0), Signer: l.c.nameOf(head.By), Hash: n.Hash(), What: st, Names: l.names, Camera: camera, Leaf: -1,
+			Seq: uint64(seq), Time: time.Unix(head.Time, 0), Signer: l.c.signerName(head.By), Hash: n.Hash(), What: st, Names: l.names, Camera: camera, Leaf: -1,
 		}
 		if seq < len(leaves) && leaves[seq] < checkpoint.Size {
 			s.Leaf = leaves[seq]
@@ -285,4 +285,13 @@ func (l *ledgerCheck) completeness(ctx context.Context) (*ledger.Complete, error
 	}
 	l.h = l.c.past()
 	return l.pinned.Take(ctx, res.Proof, l.h.notes)
+}
+
+// signerName is the name of whoever has signed a statement: a person, a hub, or
+// the operator.
+func (c *Client) signerName(by latchkey.Kid) string {
+	if _, pub, err := chain.ParseVKey(c.past().head().Operator); err == nil && chain.KidOf(pub) == by {
+		return "the operator"
+	}
+	return c.nameOf(by)
 }

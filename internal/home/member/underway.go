@@ -28,6 +28,7 @@ const (
 type pendingGrant struct {
 	Grant   chain.AddGrant `json:"grant"`             // without head
 	Capsule []byte         `json:"capsule,omitempty"` // none: of what is to come only
+	Mask    []byte         `json:"mask,omitempty"`    // LKM1, of a two-key grant
 	Made    int64          `json:"made"`              // unix seconds
 	Link    string         `json:"link,omitempty"`    // fragment of a link
 	Words   []byte         `json:"words,omitempty"`   // of a link, sealed
@@ -137,7 +138,7 @@ func (c *Client) write(ctx context.Context, p *pendingGrant) error {
 func (c *Client) hand(ctx context.Context, p *pendingGrant, proof []byte) error {
 	id := p.Grant.Grant
 	if p.Link == "" {
-		_, err := call(ctx, c, "hand over the grant", c.api.chain.PutCapsule, &latchkeyv1.PutCapsuleRequest{Grant: id[:], Capsule: p.Capsule, Proof: proof})
+		_, err := call(ctx, c, "hand over the grant", c.api.chain.PutCapsule, &latchkeyv1.PutCapsuleRequest{Grant: id[:], Capsule: p.Capsule, Proof: proof, Mask: p.Mask})
 		return err
 	}
 	link, err := keys.ParseLink(p.Link)

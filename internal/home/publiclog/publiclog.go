@@ -253,6 +253,9 @@ func (l *Log) Take(ctx context.Context, raw []byte, notes [][]byte) (*ledger.Com
 	return done, l.change(func(p *Pin) { p.Proof = raw })
 }
 
+// Same checks that a checkpoint is of the log that was taken: latchkey.ErrVerify.
+func (l *Log) Same(ctx context.Context, c ledger.Checkpoint) error { return l.oneLog(ctx, c) }
+
 // oneLog checks that the checkpoint of a proof is of the log that was taken: a
 // proof from a fork would say whatever it was made for.
 func (l *Log) oneLog(ctx context.Context, c ledger.Checkpoint) error {

@@ -20,12 +20,14 @@ import (
 
 // Types of uplink messages, their first byte (docs/spec/wire.md, "Uplink").
 const (
-	typeLive    = 0x01
-	typeBacklog = 0x02
-	typeEpoch   = 0x03
-	typeHeads   = 0x04
-	typeHello   = 0x05
-	typeResult  = 0x06
+	typeLive     = 0x01
+	typeBacklog  = 0x02
+	typeEpoch    = 0x03
+	typeHeads    = 0x04
+	typeHello    = 0x05
+	typeResult   = 0x06
+	typeReleased = 0x07
+	typeHealth   = 0x08
 
 	typeReceipt      = 0x81
 	typeHave         = 0x82
@@ -34,6 +36,7 @@ const (
 	typeChain        = 0x85
 	typeError        = 0x86
 	typeWatched      = 0x87
+	typeOpening      = 0x88
 )
 
 // DialTimeout bounds the wait for a TCP connection: a network that swallows

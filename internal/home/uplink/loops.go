@@ -173,6 +173,8 @@ func (c *conn) take(ctx context.Context, commands *sync.WaitGroup, kind byte, bo
 		return c.takeEpochReceipt(body)
 	case typeCommand:
 		return c.takeCommand(ctx, commands, body)
+	case typeOpening:
+		return c.takeOpening(ctx, commands, body)
 	case typeChain:
 		m := &latchkeyv1.ChainNotice{}
 		if err := unmarshal(body, m); err != nil {
@@ -247,6 +249,32 @@ func (c *conn) takeCommand(ctx context.Context, commands *sync.WaitGroup, body [
 		defer func() { <-c.slots }()
 		// A result that cannot be encoded cannot be sent: the enum has no such value.
 		_ = c.result(m.GetId(), c.cfg.Handler.Command(ctx, m.GetSealed()))
+	})
+	return nil
+}
+
+// takeOpening has a request judged beside the connection's own work; more than a
+// few at once are not.
+func (c *conn) takeOpening(ctx context.Context, commands *sync.WaitGroup, body []byte) error {
+	m := &latchkeyv1.UplinkOpening{}
+	if err := unmarshal(body, m); err != nil {
+		return err
+	}
+	answer := func(r latchkeyv1.OpeningResult, released []byte) {
+		b, err := proto.Marshal(&latchkeyv1.UplinkReleased{Id: m.GetId(), Result: r, Released: released})
+		if err == nil { // it has no text that could be no UTF-8
+			c.queue.control(typeReleased, b)
+		}
+	}
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		answer(latchkeyv1.OpeningResult_OPENING_RESULT_FAILED, nil)
+		return nil
+	}
+	commands.Go(func() {
+		defer func() { <-c.slots }()
+		answer(c.cfg.Handler.Opening(ctx, m))
 	})
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"latchkey.dev/latchkey"
 	latchkeyv1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
 	"latchkey.dev/latchkey/internal/home/spool"
@@ -38,6 +40,9 @@ type Epochs interface {
 type Handler interface {
 	// Command carries out a sealed command; it may take its time.
 	Command(ctx context.Context, sealed []byte) latchkeyv1.CommandResult
+	// Opening judges a request to release entries of a two-key grant, and returns
+	// what is released.
+	Opening(ctx context.Context, m *latchkeyv1.UplinkOpening) (latchkeyv1.OpeningResult, []byte)
 	// ChainGrew is told of a new head of the household's chain.
 	ChainGrew(head uint64)
 	// Lost is told of parts that the cloud will never take.
@@ -141,6 +146,15 @@ func (u *Uplink) Put(raw []byte) (lost []spool.Lost, err error) {
 // Heads sends a heads note; without a connection it is dropped, since the
 // next one says more.
 func (u *Uplink) Heads(note []byte) { u.queue.control(typeHeads, note) }
+
+// Health sends a report for a ticket, if there is a connection now.
+func (u *Uplink) Health(ticket uint64, letter []byte) {
+	b, err := proto.Marshal(&latchkeyv1.UplinkHealth{Ticket: ticket, Letter: letter})
+	if err != nil { // it has no text that could be no UTF-8
+		panic(err)
+	}
+	u.queue.control(typeHealth, b)
+}
 
 // Announce sends the note of an epoch that was stored just now, so that
 // watchers have it before the first part.

@@ -194,6 +194,9 @@ func (h *hands) Newest([]byte) error { return nil }
 func (h *hands) Doubled(bool) {}
 
 func (h *hands) Farewell([][]byte) {}
+func (h *hands) Opening(context.Context, *latchkeyv1.UplinkOpening) (latchkeyv1.OpeningResult, []byte) {
+	return latchkeyv1.OpeningResult_OPENING_RESULT_REFUSED, nil
+}
 
 func (h *hands) State(s State) {
 	h.mu.Lock()

@@ -13,7 +13,7 @@ import { kidOf } from './hash';
 import { composeText, type Note, parseNote, parseVkey, sortedLines, verifyNote, vkey } from './note';
 import { Overlay } from './overlay';
 import { headerBytes, split } from './part';
-import { deskText, openingText, parseDesk, parseOpening } from './opening';
+import { applicantText, deskText, healthText, messageText, openingText, parseApplicant, parseDesk, parseHealth, parseMessage, parseOpening } from './opening';
 import { commandText, loginText, parseCommand, parseLogin } from './request';
 import { recipients } from './standing';
 import { parseStatement, statementText } from './statement';
@@ -52,7 +52,7 @@ const ops: Readonly<Record<string, (r: Request, raw: Bytes) => string | Promise<
   note: (_, raw) => noteText(parseNote(raw)),
   verify: async (r, raw) => {
     const n = parseNote(raw);
-    noteText(n);
+    await noteText(n);
     await verifyNote(n, unhex(r.text ?? ''));
     return '';
   },
@@ -82,14 +82,14 @@ function overlayDump(): string {
 }
 
 /** The text that the values of a note give again: values that differ give different texts. */
-function noteText(n: Note): string {
-  const again = rewritten(n);
+async function noteText(n: Note): Promise<string> {
+  const again = await rewritten(n);
   // Not a Failure: that it reads and does not write is a fault of this client.
   if (!equal(again, n.text)) throw new Error('differ: it reads what it does not write');
   return hex(again);
 }
 
-function rewritten(n: Note): Bytes {
+async function rewritten(n: Note): Promise<Bytes> {
   switch (n.type) {
     case 'epoch':
       return epochText(parseEpochNote(n));
@@ -105,6 +105,12 @@ function rewritten(n: Note): Bytes {
       return openingText(parseOpening(n));
     case 'desk':
       return deskText(parseDesk(n));
+    case 'applicant':
+      return applicantText(await parseApplicant(n));
+    case 'message':
+      return messageText(parseMessage(n));
+    case 'health':
+      return healthText(parseHealth(n));
     default: {
       const { head, body } = parseStatement(n);
       return statementText(head, body);

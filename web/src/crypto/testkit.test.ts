@@ -17,7 +17,7 @@ import { composeText, parseNote, verifyNote, vkey } from './note';
 import { openRun } from './opener';
 import { memberOffer, offerDigits, openAnswer, openOffer, safetyCode, sealAnswer, sealOffer } from './pairing';
 import { paddedMedia, parsePart, parseRecords, partHash, verifyRun } from './part';
-import { deskText, openingText, parseDesk, parseOpening } from './opening';
+import { applicantText, deskText, healthText, messageText, openingText, parseApplicant, parseDesk, parseHealth, parseMessage, parseOpening } from './opening';
 import { commandText, loginText, parseCommand, parseLogin } from './request';
 import { recipients } from './standing';
 import { type Body, parseStatement, statementText } from './statement';
@@ -56,6 +56,8 @@ function readNote(raw: Bytes): void {
   else if (n.type === 'directory') parseDirectory(n);
   else if (n.type === 'opening') parseOpening(n);
   else if (n.type === 'desk') parseDesk(n);
+  else if (n.type === 'message') parseMessage(n);
+  else if (n.type === 'health') parseHealth(n);
   else parseStatement(n);
 }
 
@@ -386,7 +388,7 @@ describe('pairing', () => {
 });
 
 describe('the notes of the desk', () => {
-  const v = load<{ opening: NoteVector; reject_opening: RejectedNote[]; desk: NoteVector; reject_desk: RejectedNote[]; entries: { name: string }[] }>('desk.json');
+  const v = load<{ opening: NoteVector; reject_opening: RejectedNote[]; desk: NoteVector; reject_desk: RejectedNote[]; applicant: NoteVector; message: NoteVector; health: NoteVector; reject_letters: RejectedNote[]; entries: { name: string }[] }>('desk.json');
 
   it('reads and writes an opening', async () => {
     await checkNote(v.opening);
@@ -398,6 +400,21 @@ describe('the notes of the desk', () => {
   it('reads and writes a sign-in', async () => {
     await checkNote(v.desk);
     expect(fromUtf8(deskText(parseDesk(parseNote(utf8(v.desk.note)))))).toBe(v.desk.text);
+  });
+
+  it('reads and writes an applicant, a message and a report of health', async () => {
+    for (const n of [v.applicant, v.message, v.health]) await checkNote(n);
+    expect(fromUtf8(applicantText(await parseApplicant(parseNote(utf8(v.applicant.note)))))).toBe(v.applicant.text);
+    expect(fromUtf8(messageText(parseMessage(parseNote(utf8(v.message.note)))))).toBe(v.message.text);
+    expect(fromUtf8(healthText(parseHealth(parseNote(utf8(v.health.note)))))).toBe(v.health.text);
+  });
+
+  it.each(v.reject_letters)('refuses: $name', async ({ note }) => {
+    await expect((async () => {
+      const n = parseNote(utf8(note));
+      if (n.type === 'applicant') await parseApplicant(n);
+      else readNote(utf8(note));
+    })()).rejects.toThrow();
   });
 
   it.each([...v.reject_opening, ...v.reject_desk])('refuses: $name', ({ note }) => {

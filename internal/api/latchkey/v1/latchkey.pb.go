@@ -2283,6 +2283,7 @@ type PutCapsuleRequest struct {
 	Grant         []byte                 `protobuf:"bytes,1,opt,name=grant,proto3" json:"grant,omitempty"`
 	Capsule       []byte                 `protobuf:"bytes,2,opt,name=capsule,proto3" json:"capsule,omitempty"` // LKC1, at most 4 MiB
 	Proof         []byte                 `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`     // tlog-proof of the grant's leaf; extra is its tag
+	Mask          []byte                 `protobuf:"bytes,4,opt,name=mask,proto3" json:"mask,omitempty"`       // LKM1, of a two-key grant
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2334,6 +2335,13 @@ func (x *PutCapsuleRequest) GetCapsule() []byte {
 func (x *PutCapsuleRequest) GetProof() []byte {
 	if x != nil {
 		return x.Proof
+	}
+	return nil
+}
+
+func (x *PutCapsuleRequest) GetMask() []byte {
+	if x != nil {
+		return x.Mask
 	}
 	return nil
 }
@@ -5023,11 +5031,12 @@ const file_latchkey_v1_latchkey_proto_rawDesc = "" +
 	"\vrecovery_id\x18\x04 \x01(\fR\n" +
 	"recoveryId\x12,\n" +
 	"\astep_up\x18\x05 \x01(\v2\x13.latchkey.v1.StepUpR\x06stepUp\"\x12\n" +
-	"\x10PutVaultResponse\"Y\n" +
+	"\x10PutVaultResponse\"m\n" +
 	"\x11PutCapsuleRequest\x12\x14\n" +
 	"\x05grant\x18\x01 \x01(\fR\x05grant\x12\x18\n" +
 	"\acapsule\x18\x02 \x01(\fR\acapsule\x12\x14\n" +
-	"\x05proof\x18\x03 \x01(\fR\x05proof\"\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\x12\x12\n" +
+	"\x04mask\x18\x04 \x01(\fR\x04mask\"\x14\n" +
 	"\x12PutCapsuleResponse\")\n" +
 	"\x11GetCapsuleRequest\x12\x14\n" +
 	"\x05grant\x18\x01 \x01(\fR\x05grant\"D\n" +

@@ -44,7 +44,7 @@ func secretsOf(t *testing.T, raw []byte) map[string]any {
 	return map[string]any{
 		"Secret": s, "*Secret": &s, "[]Secret": []Secret{s}, "map": map[string]Secret{"k": s},
 		"Signing": *sign, "*Signing": sign, "Sealing": *box, "*Sealing": box,
-		"Mask": Mask{secret: s}, "*Mask": &Mask{secret: s}, "Link": *linkOf(s, false), "*Link": linkOf(s, false), "Code": code, "*Code": &code, "Vault": *vault, "*Vault": vault,
+		"StaffInvite": StaffInvite{secret: s}, "*StaffInvite": &StaffInvite{secret: s}, "Mask": Mask{secret: s}, "*Mask": &Mask{secret: s}, "Link": *linkOf(s, false), "*Link": linkOf(s, false), "Code": code, "*Code": &code, "Vault": *vault, "*Vault": vault,
 		"MachineKey": MachineKey{k: s}, "Identity": Identity{Signing: sign, Sealing: box},
 		"outer": o, "*outer": &o, "any": any(o),
 	}
@@ -120,7 +120,7 @@ func TestPrintSearchBites(t *testing.T) {
 
 func TestMarshalRefuses(t *testing.T) {
 	s := NewSecret()
-	for _, v := range []any{s, NewCode(), NewSigning(), NewSealing(), NewVault(), NewLink(), NewMask(), MachineKey{k: s}} {
+	for _, v := range []any{s, NewCode(), NewSigning(), NewSealing(), NewVault(), NewLink(), NewMask(), NewStaffInvite(), MachineKey{k: s}} {
 		if b, err := json.Marshal(v); err == nil {
 			t.Errorf("%T marshals to %s", v, b)
 		}

@@ -30,7 +30,7 @@ func TestC31TwoKeys(t *testing.T) {
 	track := h.tracks[0].ID
 	parts := map[int64]part.Part{}
 	for _, slot := range []int64{0, 1, 511, 512, 513, 700, 1023, 1024, 1400, last} {
-		parts[slot] = sealParts(t, e, track, int(slot), int(slot))[0]
+		parts[slot] = sealParts(t, e, track, uint32(slot), 1)[0]
 	}
 	owner := h.opener(t, ann)
 	for range 20 {
