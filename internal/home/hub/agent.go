@@ -63,7 +63,10 @@ type agent struct {
 	reason  string            // a new epoch is wanted, and why
 	urgent  bool              // the old epoch must not go on without it
 	trouble map[string]string // source → sentence for members
-	twin    twin
+	// reaching are grants of which keys were released that reach into the future:
+	// when one ends, so does the epoch.
+	reaching map[latchkey.GrantID]bool
+	twin     twin
 }
 
 func newAgent(h *Hub, session *uplink.Session, r *roster, log *logBook, book *epochBook, sp *spool.Spool) (*agent, error) {
@@ -71,7 +74,7 @@ func newAgent(h *Hub, session *uplink.Session, r *roster, log *logBook, book *ep
 		Hub: h, log: h.cfg.Log, roster: r, public: log, book: book, spool: sp, clock: newClock(), before: h.store.readLife(),
 		nudge: make(chan struct{}, 1), grown: make(chan struct{}, 1), prove: make(chan struct{}, 1), heads: make(chan struct{}, 1),
 		ended: make(chan struct{}, 1), asked: make(chan struct{}, 1), lastOf: map[latchkey.TrackID]chain.HeadOf{},
-		cameras: map[latchkey.CameraID]*recorder{}, tracks: map[latchkey.TrackID]*track{}, trouble: map[string]string{},
+		cameras: map[latchkey.CameraID]*recorder{}, tracks: map[latchkey.TrackID]*track{}, trouble: map[string]string{}, reaching: map[latchkey.GrantID]bool{},
 	}
 	keepHeads(a.lastOf, a.before.heads())
 	book.anchored = func() func(latchkey.Hash) bool {

@@ -377,6 +377,9 @@ func (a *agent) plan(state chain.State, start time.Time) (plan, []seal.Track) {
 	for _, t := range tracks {
 		fmt.Fprintf(&b, "%s %s\n", t.ID, t.Kind)
 	}
+	for _, id := range a.endedReaches() {
+		fmt.Fprintf(&b, "ended %s\n", id)
+	}
 	return plan(b.String()), tracks
 }
 

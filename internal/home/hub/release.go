@@ -13,6 +13,7 @@ import (
 	"latchkey.dev/latchkey/internal/home/internal/seal"
 	"latchkey.dev/latchkey/internal/home/publiclog"
 	"latchkey.dev/latchkey/ledger"
+	"latchkey.dev/latchkey/part"
 )
 
 // troubleRelease is what members are told of refused requests to open footage.
@@ -100,8 +101,39 @@ func (a *agent) release(ctx context.Context, m *latchkeyv1.UplinkOpening) ([]byt
 		return nil, refuse("the key to it is not for this hub")
 	}
 	defer mask.Erase()
+	a.noteReach(o.asked, now)
 	a.log.Info("footage released", "grant", o.asked.Grant, "to", o.staff.ID, "entries", len(o.asked.Entries), "statement", m.GetSeq())
 	return seal.Release(a.roster.household, o.asked.Grant, mask, o.asked.Entries, o.staff.X)
+}
+
+// noteReach remembers a grant of which a key reaches into the future, before it is
+// given away.
+func (a *agent) noteReach(asked chain.Opening, now time.Time) {
+	for _, e := range asked.Entries {
+		start, ok := a.book.start(e.Epoch)
+		_, until := part.Node{Level: e.Level, Index: e.Index}.Range()
+		if ok && start+int64(until) > now.Unix() {
+			a.mu.Lock()
+			a.reaching[asked.Grant] = true
+			a.mu.Unlock()
+			return
+		}
+	}
+}
+
+// endedReaches lists the grants that reached into the future and were revoked, sorted.
+func (a *agent) endedReaches() []latchkey.GrantID {
+	latest := a.roster.latest()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []latchkey.GrantID
+	for id := range a.reaching {
+		if latest.Grants[id].Revoked {
+			out = append(out, id)
+		}
+	}
+	slices.SortFunc(out, func(x, y latchkey.GrantID) int { return slices.Compare(x[:], y[:]) })
+	return out
 }
 
 func (a *agent) readOpening(m *latchkeyv1.UplinkOpening) (opened, error) {

@@ -83,6 +83,8 @@ type Cloud struct {
 	live       *conn
 	watched    []latchkey.TrackID
 	results    map[uint64]chan latchkeyv1.CommandResult
+	openings   map[uint64]chan *latchkeyv1.UplinkReleased
+	health     []*latchkeyv1.UplinkHealth
 	lastID     uint64
 	doubled    int
 }
@@ -94,7 +96,7 @@ func New(t testing.TB) *Cloud {
 	c := &Cloud{
 		Log: newPublicLog(t), t: t, nonces: map[string]bool{}, tokens: map[string]latchkey.Kid{}, boxes: map[string][]byte{},
 		epochs: map[latchkey.EpochID]Epoch{}, parts: map[Stream]map[uint32][]byte{}, durable: map[Stream]map[uint32]bool{},
-		heads: map[latchkey.EpochID]chain.Heads{}, results: map[uint64]chan latchkeyv1.CommandResult{},
+		heads: map[latchkey.EpochID]chain.Heads{}, results: map[uint64]chan latchkeyv1.CommandResult{}, openings: map[uint64]chan *latchkeyv1.UplinkReleased{},
 	}
 	mux := http.NewServeMux()
 	mux.Handle(latchkeyv1connect.NewAccountServiceHandler(accounts{Cloud: c}))
@@ -334,6 +336,33 @@ func (c *Cloud) Command(sealed []byte) latchkeyv1.CommandResult {
 		c.t.Fatal("no answer to a command")
 		return 0
 	}
+}
+
+// Opening sends a request to release entries and waits for the hub's answer.
+func (c *Cloud) Opening(m *latchkeyv1.UplinkOpening) *latchkeyv1.UplinkReleased {
+	c.t.Helper()
+	c.Wait("a connected hub", c.Connected)
+	c.mu.Lock()
+	c.lastID++
+	m.Id = c.lastID
+	live, answer := c.live, make(chan *latchkeyv1.UplinkReleased, 1)
+	c.openings[m.Id] = answer
+	c.mu.Unlock()
+	live.send(0x88, m)
+	select {
+	case r := <-answer:
+		return r
+	case <-time.After(30 * time.Second):
+		c.t.Fatal("no answer to an opening")
+		return nil
+	}
+}
+
+// Health are the reports that came.
+func (c *Cloud) Health() []*latchkeyv1.UplinkHealth {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.health)
 }
 
 // addEpoch checks an announcement against the chain.

@@ -116,6 +116,10 @@ func (k *conn) take(kind byte, body []byte) error {
 		return k.heads(body)
 	case 0x06:
 		return k.result(body)
+	case 0x07:
+		return k.released(body)
+	case 0x08:
+		return k.health(body)
 	}
 	return fmt.Errorf("no such message")
 }
@@ -370,5 +374,32 @@ func (k *conn) trust(kind byte, body []byte) error {
 			Epoch: h.Epoch[:], Track: h.Track[:], FirstSeq: h.Seq, LastSeq: last.Header.Seq, Hash: hash[:], Level: level,
 		})
 	}
+	return nil
+}
+
+func (k *conn) released(body []byte) error {
+	m := &latchkeyv1.UplinkReleased{}
+	if err := proto.Unmarshal(body, m); err != nil {
+		return err
+	}
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	ch := k.c.openings[m.GetId()]
+	if ch == nil {
+		return fmt.Errorf("answer to an opening that was not sent, or twice")
+	}
+	delete(k.c.openings, m.GetId())
+	ch <- m
+	return nil
+}
+
+func (k *conn) health(body []byte) error {
+	m := &latchkeyv1.UplinkHealth{}
+	if err := proto.Unmarshal(body, m); err != nil {
+		return err
+	}
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	k.c.health = append(k.c.health, m)
 	return nil
 }

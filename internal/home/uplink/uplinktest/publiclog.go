@@ -22,6 +22,7 @@ import (
 	"latchkey.dev/latchkey"
 	"latchkey.dev/latchkey/chain"
 	latchkeyv1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
+	"latchkey.dev/latchkey/internal/signkey"
 	"latchkey.dev/latchkey/ledger"
 )
 
@@ -35,6 +36,8 @@ type PublicLog struct {
 	mu       sync.Mutex
 	log      note.Signer
 	operator note.Signer
+	root     note.Signer // says who is staff
+	raw      signkey.Key // the operator's
 	witness  *witness
 	policy   string
 	entries  [][]byte
@@ -62,10 +65,17 @@ func newPublicLog(t testing.TB) *PublicLog {
 	t.Helper()
 	l := &PublicLog{t: t, witness: newWitness()}
 	_, _ = rand.Read(l.key[:])
-	var logKey, operatorKey string
+	var logKey, rootKey string
 	l.log, logKey = newSigner(t, logOrigin)
-	l.operator, operatorKey = newSigner(t, "fake.invalid")
-	l.policy = fmt.Sprintf("log %s\noperator %s\nwitness anna %s\nquorum anna\n", logKey, operatorKey, l.witness.vkey)
+	l.root, rootKey = newSigner(t, "staff.invalid")
+	var err error
+	if l.raw.Private, l.raw.VKey, err = note.GenerateKey(rand.Reader, "fake.invalid"); err != nil {
+		t.Fatal(err)
+	}
+	if l.operator, err = l.raw.Signer(); err != nil {
+		t.Fatal(err)
+	}
+	l.policy = fmt.Sprintf("log %s\noperator %s\nwitness anna %s\nquorum anna\nstaffroot staff %s\n", logKey, l.raw.VKey, l.witness.vkey, rootKey)
 	return l
 }
 
@@ -330,4 +340,68 @@ func (s chains) GetCompleteness(context.Context, *connect.Request[latchkeyv1.Get
 		return nil, err
 	}
 	return connect.NewResponse(&latchkeyv1.GetCompletenessResponse{Proof: proof}), nil
+}
+
+// Operator signs what the operator writes into chains.
+func (l *PublicLog) Operator() chain.Signer {
+	raw, err := l.raw.Ed25519()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return raw
+}
+
+// Staff signs, as the staff root, that somebody is staff, puts it into the log,
+// and proves that.
+func (l *PublicLog) Staff(s ledger.Staff) (signed, proof []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.logged(s.Text(), l.root)
+}
+
+// Impostor is Staff by the operator's own key.
+func (l *PublicLog) Impostor(s ledger.Staff) (signed, proof []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.logged(s.Text(), l.operator)
+}
+
+func (l *PublicLog) logged(text string, by note.Signer) (signed, proof []byte) {
+	signed, err := note.Sign(&note.Note{Text: text}, by)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.add(ledger.Entry{Note: signed})
+	return signed, l.prove(int64(len(l.entries)-1), nil)
+}
+
+// Prove proves statement seq of the chain.
+func (l *PublicLog) Prove(seq uint64) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.elements[seq]
+	want := string(ledger.Entry{Tag: e.Tag, Value: e.Value}.Encode())
+	for i, raw := range l.entries {
+		if string(raw) == want {
+			return l.prove(int64(i), e.Tag[:])
+		}
+	}
+	l.t.Fatalf("statement %d is not in the log", seq)
+	return nil
+}
+
+func (l *PublicLog) prove(index int64, extra []byte) []byte {
+	c, err := l.checkpoint()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	hashes, err := tlog.ProveRecord(int64(len(l.entries)), index, l)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	p := ledger.Proof{Extra: extra, Index: index, Checkpoint: c}
+	for _, h := range hashes {
+		p.Hashes = append(p.Hashes, latchkey.Hash(h))
+	}
+	return p.Encode()
 }
