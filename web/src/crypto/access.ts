@@ -126,6 +126,13 @@ class Rows {
         if (traced === undefined) throw refuse('access: an end of no grant');
         return { type: 'ended', given: this.#given(traced), seq: traced.seq };
       }
+      case 'access': {
+        const traced = this.#grants.get(hex(b.grant));
+        if (traced === undefined) throw refuse('access: an opening of no grant');
+        return { type: 'opened', given: this.#given(traced), seq: traced.seq, keys: b.entries.length };
+      }
+      case 'notice':
+        return { type: 'notice', action: b.action, object: b.object ?? '' };
     }
   }
 
@@ -181,10 +188,10 @@ class Rows {
 /** How long news of what was given stay news, once it is over. */
 const newsMs = 30 * 24 * 3600_000;
 
-/** What somebody else gave away or ended, above statement seen: what is still served, and what is not long past. */
+/** What somebody else gave away or ended, and what staff opened, above statement seen: what is still served, and what is not long past. */
 export function accessNews(rows: readonly AccessRow[], seen: number, now: number): AccessRow[] {
   return rows.filter(({ seq, at, by, what }) => {
-    if (seq <= seen || by.me || (what.type !== 'given' && what.type !== 'ended')) return false;
+    if (seq <= seen || by.me || !['given', 'ended', 'opened', 'notice'].includes(what.type)) return false;
     const served = what.type === 'given' && what.given.ended === null && what.given.until > now;
     return served || now - at < newsMs;
   });

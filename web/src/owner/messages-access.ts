@@ -145,6 +145,16 @@ const did = {
   over: (when: string) => `Over since ${when}.`,
   endedAt: (when: string) => `Ended ${when}.`,
   kept: 'What was opened before may have been kept.',
+  opened: 'The operator’s staff opens footage that it was given.',
+  openedWhat: 'Said before it could happen: your hub gives the second key only then, for eight and a half minutes at a time.',
+  notice: {
+    'ticket-taken': (n: string) => `Somebody of the operator’s staff took your ticket ${n}.`,
+    refused: () => 'Somebody of the operator’s staff asked for what is not theirs, and was refused.',
+    'account-read': () => 'The operator’s staff read what the operator knows of your home.',
+    disclosed: () => 'The operator handed something over to an authority.',
+  } as Readonly<Record<string, (object: string) => string>>,
+  noticeOther: (action: string, object: string) => `The operator’s staff: ${action} ${object}`.trim(),
+  noticeWhat: 'It gives nobody anything to see.',
 };
 
 const row = {

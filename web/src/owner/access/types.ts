@@ -106,7 +106,11 @@ export type Decision =
   | { readonly type: 'seal'; readonly hub: Party; readonly epochs: number }
   | { readonly type: 'given'; readonly given: Given }
   /** `seq`: of what was ended. */
-  | { readonly type: 'ended'; readonly given: Given; readonly seq: number };
+  | { readonly type: 'ended'; readonly given: Given; readonly seq: number }
+  /** The operator's staff opens some of what it was given; `seq`: of that. */
+  | { readonly type: 'opened'; readonly given: Given; readonly seq: number; readonly keys: number }
+  /** What the operator's staff did otherwise; `action` is a token of theirs. */
+  | { readonly type: 'notice'; readonly action: string; readonly object: string };
 
 export type Sees = 'all' | readonly SeenCamera[];
 

@@ -32,6 +32,9 @@ describe('a statement in words', () => {
     expect(details(sam, { type: 'given', given: given() })).toMatch(/^Porch with sound, Today 11:59:00 – 12:00:00 Purpose: to look at\. Served until 12:00\.$/);
     expect(details(sam, { type: 'given', given: given({ ended: now - 1, standing: true }) })).toMatch(/New footage, too.*Ended 11:59\. What was opened before may have been kept\.$/);
     expect(details(sam, { type: 'given', given: given({ until: now }) })).toMatch(/Over since 12:00\.$/);
+    expect(title(sam, { type: 'opened', seq: 3, keys: 1, given: given({ kind: 'staff' }) })).toBe('The operator’s staff opens footage that it was given.');
+    expect(title(sam, { type: 'notice', action: 'ticket-taken', object: '7' })).toBe('Somebody of the operator’s staff took your ticket 7.');
+    expect(title(sam, { type: 'notice', action: 'lunch', object: '' })).toBe('The operator’s staff: lunch');
     expect(title(sam, { type: 'ended', seq: 3, given: given({ kind: 'staff' }) })).toBe('Sam ended what was given to the operator’s staff.');
     expect(title(ann, { type: 'given', given: given({ kind: 'member', to: sam }) })).toBe('You gave footage to Sam.');
     expect([purposeWords('support:48213'), purposeWords('history'), purposeWords('something-new')]).toEqual(['for support, 48213', 'footage from before', 'something-new']);
@@ -60,6 +63,8 @@ describe('choosing', () => {
 
   it('has a place for everything', () => {
     expect(filterOf({ type: 'given', given: given({ kind: 'staff' }) })).toBe('staff');
+    expect(filterOf({ type: 'opened', seq: 1, keys: 2, given: given({ kind: 'staff' }) })).toBe('staff');
+    expect(filterOf({ type: 'notice', action: 'refused', object: 'read-ticket' })).toBe('staff');
     expect(filterOf({ type: 'ended', seq: 1, given: given({ kind: 'member', to: sam }) })).toBe('sight');
     expect(filterOf({ type: 'hub', hub: gone })).toBe('devices');
     expect(filterOf({ type: 'seal', hub: gone, epochs: 1 })).toBeNull();

@@ -56,6 +56,10 @@ export function rowWords(row: AccessRow, now: number): RowWords {
       return { title: did.given(by, granteeName(what.given)), details: givenWords(what.given, now) };
     case 'ended':
       return { title: did.ended(by, granteeName(what.given)), details: [...footageWords(what.given, now), did.kept] };
+    case 'opened':
+      return { title: did.opened, details: [...footageWords(what.given, now), did.purpose(purposeWords(what.given.purpose)), did.openedWhat] };
+    case 'notice':
+      return { title: did.notice[what.action]?.(what.object) ?? did.noticeOther(what.action, what.object), details: [did.noticeWhat] };
   }
 }
 
@@ -107,6 +111,9 @@ export function filterOf(what: Decision): Exclude<Filter, 'all'> | null {
     case 'given':
     case 'ended':
       return what.given.kind === 'staff' ? 'staff' : what.given.kind === 'member' ? 'sight' : 'shared';
+    case 'opened':
+    case 'notice':
+      return 'staff';
     case 'seal':
       return null;
     default:
@@ -144,6 +151,7 @@ export function camerasOf(what: Decision): readonly NamedCamera[] | 'all' {
       return what.camera === null ? 'all' : [what.camera];
     case 'given':
     case 'ended':
+    case 'opened':
       return what.given.footage;
     default:
       return [];
