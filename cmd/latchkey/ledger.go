@@ -201,6 +201,10 @@ func noticeWords(st chain.Notice) string {
 		return who + " took the ticket " + st.Object
 	case "refused":
 		return who + " was refused: " + st.Object
+	case "disclosed":
+		return "the operator has handed something over to an authority: `latchkey legal mine`"
+	case "sealed":
+		return "the operator has written something down that it may not say yet"
 	case "account-read":
 		return who + " read what the operator knows of this household"
 	}

@@ -102,6 +102,15 @@ type grammar struct {
 		Reply ticketReplyCmd `cmd:"" help:"Write into a ticket."`
 		Close ticketCloseCmd `cmd:"" help:"Close a ticket, and end all that was let see for it."`
 	} `cmd:"" help:"Help from the operator's support, which sees nothing that you do not let it see."`
+	Legal struct {
+		Add      legalAddCmd      `cmd:"" help:"Enter a request of an authority; for staff of the role legal."`
+		List     legalListCmd     `cmd:"" help:"List the requests; for staff of the roles legal and auditor."`
+		Disclose legalDiscloseCmd `cmd:"" help:"Decide that what the operator has is handed over: ciphertext and signed statements. Another person than the one who entered it."`
+		Refuse   legalRefuseCmd   `cmd:"" help:"Decide that it is refused. Another person than the one who entered it."`
+		Fetch    legalFetchCmd    `cmd:"" help:"Save what was decided to be handed over."`
+		Mine     legalMineCmd     `cmd:"" help:"What was handed over of your own household, held against its chain."`
+		Report   legalReportCmd   `cmd:"" help:"The operator's transparency report, counted from the public log by this machine."`
+	} `cmd:"" help:"Requests of authorities."`
 	Staff staffCmds `cmd:"" help:"For an operator: who is staff, and what staff work with."`
 
 	Witness    witnessCmd    `cmd:"" help:"Vouch for public logs of servers: that they only grow."`

@@ -190,6 +190,16 @@ AccessRequest ticket=number grant=id entries=id
 AccessResponse note=signed proof=signed
 ReleaseRequest ticket=number grant=id note=signed
 ReleaseResponse released=sealed
+AddRequestRequest kind=word country=word household=id from=number until=number document=id gag_until=number
+AddRequestResponse request=number
+ListRequestsRequest
+ListRequestsResponse requests=message
+LegalRequest request=number kind=word country=word household=id from=number until=number document=id gag_until=number state=word entered_by=word decided_by=word entered_ms=number
+DecideRequestRequest request=number disclose=number
+DecideRequestResponse
+ListDisclosuresRequest
+ListDisclosuresResponse disclosures=message
+Disclosure request=number kind=word country=word listing=word salt=token
 UplinkOpening id=number note=signed staff=signed staff_proof=signed mask=sealed seq=number proof=signed
 UplinkReleased id=number result=number released=sealed
 UplinkHealth ticket=number letter=sealed

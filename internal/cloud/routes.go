@@ -72,6 +72,7 @@ func (s *Server) table() []route {
 	_, staff := v1.NewStaffServiceHandler(&staffService{s}, opts)
 	_, ticket := v1.NewTicketServiceHandler(&ticketService{s}, opts)
 	_, desk := v1.NewDeskServiceHandler(&deskService{s}, opts)
+	_, legal := v1.NewLegalServiceHandler(&legalService{s}, opts)
 	return []route{
 		{post + v1.StaffServiceApplyProcedure, anyone, signIn, smallBody, staff},
 		{post + v1.StaffServiceListApplicantsProcedure, anyone, call, smallBody, staff},
@@ -95,6 +96,11 @@ func (s *Server) table() []route {
 		{post + v1.DeskServiceReleaseProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.DeskServiceExplainProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.DeskServiceAuditProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.LegalServiceAddRequestProcedure, staffOnly, call, smallBody, legal},
+		{post + v1.LegalServiceListRequestsProcedure, staffOnly, call, smallBody, legal},
+		{post + v1.LegalServiceDecideRequestProcedure, staffOnly, call, smallBody, legal},
+		{post + v1.LegalServiceListDisclosuresProcedure, memberOnly, call, smallBody, legal},
+		{"GET /v1/legal/{request}", staffOnly, call, 0, http.HandlerFunc(s.serveDisclosed)},
 		{"GET /v1/desk/{ticket}/{grant}/{track}", staffOnly, call, 0, http.HandlerFunc(s.serveGranted)},
 		{post + v1.ContactServiceSetContactsProcedure, memberOnly, call, smallBody, contact},
 		{post + v1.ContactServiceRemoveContactsProcedure, memberOnly, call, smallBody, contact},

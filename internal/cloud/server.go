@@ -272,6 +272,9 @@ func (s *Server) tidyLoop(ctx context.Context) {
 			s.mail.tidy(now)
 			s.logins.tidy(now)
 			s.tickets.tidy(now)
+			if err := s.tellGagged(ctx, now); err != nil {
+				s.log.Warn("telling a household what was handed over failed", "err", err)
+			}
 			if err := s.sessions.tidy(ctx, now); err != nil {
 				s.log.Warn("ending idle sessions failed", "err", err)
 			}

@@ -203,13 +203,19 @@ func (d *deskService) EndShift(ctx context.Context, _ *connect.Request[v1.EndShi
 // decide asks the policy, keeps what it said, and turns a no into
 // latchkey.ErrRefused with the words of the rules. t is nil without a ticket.
 func (s *Server) decide(ctx context.Context, who shift, action policy.Action, t *catalog.Ticket, granted bool) error {
+	return s.decideAs(ctx, who, action, t, granted, false)
+}
+
+// decideAs is decide; alone says that who asks has entered himself what is to be
+// decided.
+func (s *Server) decideAs(ctx context.Context, who shift, action policy.Action, t *catalog.Ticket, granted, alone bool) error {
 	now := time.Now()
 	suspended, err := s.suspended(ctx, who.Kid)
 	if err != nil {
 		return err
 	}
 	q := policy.Request{
-		Staff: who.ID, Role: who.Role, Action: action, Granted: granted, Strength: strengthKey, Country: who.country, Now: now.Unix(), Suspended: suspended,
+		Staff: who.ID, Role: who.Role, Action: action, Granted: granted, Strength: strengthKey, Country: who.country, Now: now.Unix(), Suspended: suspended, Alone: alone,
 		Trained: now.Sub(time.Unix(who.trained, 0)) < trainingLife,
 	}
 	kept := catalog.Decision{At: now, ID: who.ID, Kid: who.Kid, Role: who.Role, Action: string(action)}

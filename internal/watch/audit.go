@@ -28,9 +28,10 @@ type Auditor struct {
 	log    *slog.Logger
 	key    signkey.Key
 
-	state  auditState
-	policy *ledger.Policy
-	files  *ledger.Log
+	state   auditState
+	policy  *ledger.Policy
+	files   *ledger.Log
+	counter *ledger.Counter // of the public notes read
 
 	entries []element          // household leaves, in the order of the log
 	places  map[ledger.Tag]int // where a tag stands among the entries
@@ -180,7 +181,7 @@ func (a *Auditor) read(raw []byte) error {
 		if bytes.HasPrefix(e.Note, []byte("latchkey/v1 set\n")) {
 			a.sets = append(a.sets, foundSet{e.Note, a.next})
 		}
-		if err := a.readStaff(e.Note); err != nil {
+		if err := a.count(raw); err != nil {
 			return err
 		}
 		return a.readRelease(e.Note)
@@ -208,18 +209,16 @@ func (a *Auditor) readRelease(raw []byte) error {
 	return nil
 }
 
-// readStaff says who is staff. A staff note that the staff root has not signed,
-// or that holds for longer than a week, is proof of misbehaviour: somebody wanted
-// households to believe it.
-func (a *Auditor) readStaff(raw []byte) error {
-	if !bytes.HasPrefix(raw, []byte("latchkey/v1 staff\n")) {
-		return nil
+// count takes a public note into the report that anybody can make of the log. One
+// that contradicts itself, that its signer has not signed, or a staff note that the
+// staff root has not, is proof of misbehaviour.
+func (a *Auditor) count(raw []byte) error {
+	if a.counter == nil {
+		a.counter = ledger.NewCounter(a.policy)
 	}
-	who, err := a.policy.Staff(raw)
-	if err != nil {
-		return misbehaviour("the staff note at entry %d does not hold: %v:\n%s", a.next, err, raw)
+	if err := a.counter.Read(raw); err != nil {
+		return misbehaviour("the public note at entry %d does not hold: %v:\n%s", a.next, err, raw)
 	}
-	a.log.Info("staff", "id", who.ID, "role", who.Role, "until", time.Unix(who.Until, 0).UTC().Format(time.RFC3339), "entry", a.next)
 	return nil
 }
 

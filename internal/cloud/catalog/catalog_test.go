@@ -66,15 +66,16 @@ func TestSchema(t *testing.T) {
 
 		"links": "kid household grant_id mac words views last_view_ms", // the kid and a MAC of a random secret, sealed; how often it was opened
 
-		"applicants":     "kid note mac received_ms",                                                   // public notes of who is to be staff
-		"staff":          "note_hash kid x_kid staff_id role from_s until_s note",                      // public notes of who is
-		"shifts":         "token_hash kid began_ms seen_ms",                                            // times of logins of staff
-		"suspended":      "kid staff_id kind at_ms",                                                    // staff who may do nothing
-		"tickets":        "ticket household opened_by topic state agent opened_ms updated_ms messages", // that there is one, of a closed list of topics, and who has it
-		"ticket_letters": "ticket n kid letter",                                                        // sealed
-		"ticket_health":  "ticket hub letter received_ms",                                              // sealed
-		"ticket_grants":  "ticket household grant_id",                                                  // which grants are for a ticket
-		"decisions":      "n at_ms staff_id kid role action household ticket allowed rules",            // what staff asked for
+		"applicants":     "kid note mac received_ms",                                                                                                    // public notes of who is to be staff
+		"staff":          "note_hash kid x_kid staff_id role from_s until_s note",                                                                       // public notes of who is
+		"shifts":         "token_hash kid began_ms seen_ms",                                                                                             // times of logins of staff
+		"suspended":      "kid staff_id kind at_ms",                                                                                                     // staff who may do nothing
+		"tickets":        "ticket household opened_by topic state agent opened_ms updated_ms messages",                                                  // that there is one, of a closed list of topics, and who has it
+		"ticket_letters": "ticket n kid letter",                                                                                                         // sealed
+		"ticket_health":  "ticket hub letter received_ms",                                                                                               // sealed
+		"ticket_grants":  "ticket household grant_id",                                                                                                   // which grants are for a ticket
+		"legal":          "request kind country household from_s until_s document gag_until_s state entered_by decided_by entered_ms listing salt told", // what authorities asked for, and ids and hashes of what was handed over
+		"decisions":      "n at_ms staff_id kid role action household ticket allowed rules",                                                             // what staff asked for
 
 		"outbox":    "n household seq entry",        // hashes of statements under tags, public notes
 		"leaves":    "log leaf household seq entry", // the same, and where they stand in the log

@@ -40,10 +40,14 @@ const (
 	Watch       Action = "watch"
 	Explain     Action = "explain"
 	Audit       Action = "audit"
+	LegalAdd    Action = "legal-add"
+	LegalList   Action = "legal-list"
+	LegalDecide Action = "legal-decide"
+	LegalFetch  Action = "legal-fetch"
 )
 
 // Actions are all actions, in the order in which they are shown.
-var Actions = [...]Action{ListTickets, TakeTicket, ReadTicket, Reply, SeeHealth, ListGrants, OpenGrant, Access, Release, Watch, Explain, Audit}
+var Actions = [...]Action{ListTickets, TakeTicket, ReadTicket, Reply, SeeHealth, ListGrants, OpenGrant, Access, Release, Watch, Explain, Audit, LegalAdd, LegalList, LegalDecide, LegalFetch}
 
 // groups says what an action is part of; the rules speak of these.
 func (a Action) groups() []string {
@@ -56,6 +60,8 @@ func (a Action) groups() []string {
 		return []string{"support", "household", "inside"}
 	case OpenGrant, Access, Release, Watch:
 		return []string{"support", "household", "inside", "footage"}
+	case LegalAdd, LegalList, LegalDecide, LegalFetch:
+		return []string{"legal"}
 	}
 	return nil
 }
@@ -71,6 +77,7 @@ type Request struct {
 	Granted   bool   // the grant is to this person, for this ticket, and in force
 	Trained   bool   // the training was confirmed within a year
 	Suspended bool
+	Alone     bool   // it was this person who entered what is to be decided
 	Strength  string // of the sign-in: key, passkey, sso
 	Country   string // two letters, or empty where nobody says
 	Now       int64  // unix seconds
@@ -136,7 +143,7 @@ func (p *Policies) Decide(r Request) Decision {
 		Principal: actor, Action: action, Resource: types.NewEntityUID("Ticket", types.String(fmt.Sprint(r.Ticket))),
 		Context: types.NewRecord(types.RecordMap{
 			"ticket":  types.NewRecord(types.RecordMap{"open": types.Boolean(r.Open), "assigned": types.Boolean(r.Assigned)}),
-			"granted": types.Boolean(r.Granted), "trained": types.Boolean(r.Trained), "suspended": types.Boolean(r.Suspended),
+			"granted": types.Boolean(r.Granted), "trained": types.Boolean(r.Trained), "suspended": types.Boolean(r.Suspended), "alone": types.Boolean(r.Alone),
 			"strength": types.String(r.Strength), "country": types.String(r.Country), "now": types.Long(r.Now),
 		}),
 	})

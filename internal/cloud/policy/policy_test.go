@@ -29,8 +29,9 @@ func best(role string, a policy.Action) policy.Request {
 func TestRoles(t *testing.T) {
 	may := map[string]string{
 		ledger.RoleSupport:   "list-tickets take-ticket read-ticket reply see-health list-grants open-grant access release watch explain",
-		ledger.RoleAuditor:   "explain audit",
-		ledger.RoleAnnotator: "explain", ledger.RoleModerator: "explain", ledger.RoleLegal: "explain", ledger.RoleEngineer: "explain", ledger.RoleAdmin: "explain",
+		ledger.RoleAuditor:   "explain audit legal-list",
+		ledger.RoleLegal:     "explain legal-add legal-list legal-decide legal-fetch",
+		ledger.RoleAnnotator: "explain", ledger.RoleModerator: "explain", ledger.RoleEngineer: "explain", ledger.RoleAdmin: "explain",
 	}
 	p := builtin(t)
 	for _, role := range ledger.StaffRoles {
@@ -100,6 +101,15 @@ func TestNobodyLooksWithoutTicket(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Nobody decides alone what is handed over.
+func TestTwoPeople(t *testing.T) {
+	r := best(ledger.RoleLegal, policy.LegalDecide)
+	r.Alone = true
+	if d := builtin(t).Decide(r); d.Allowed || d.Names() != "two-people" {
+		t.Errorf("%+v", d)
 	}
 }
 

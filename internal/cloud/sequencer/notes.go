@@ -78,3 +78,12 @@ func (s *Sequencer) AnnounceNotice(ctx context.Context, n ledger.Notice) error {
 	}
 	return s.Announce(ctx, signed)
 }
+
+// Sign signs a text as the operator.
+func (s *Sequencer) Sign(text string) ([]byte, error) {
+	signer, err := s.keys.operator.Signer()
+	if err != nil {
+		return nil, fmt.Errorf("sequencer: sign: %w", err)
+	}
+	return note.Sign(&note.Note{Text: text}, signer)
+}

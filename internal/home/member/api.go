@@ -34,6 +34,7 @@ type api struct {
 	staff   latchkeyv1connect.StaffServiceClient
 	ticket  latchkeyv1connect.TicketServiceClient
 	desk    latchkeyv1connect.DeskServiceClient
+	legal   latchkeyv1connect.LegalServiceClient
 }
 
 // newAPI connects to server, an origin such as https://cloud.example; a path
@@ -61,6 +62,7 @@ func newAPI(server string, client *http.Client) (*api, error) {
 		staff:   latchkeyv1connect.NewStaffServiceClient(client, origin, limit),
 		ticket:  latchkeyv1connect.NewTicketServiceClient(client, origin, limit),
 		desk:    latchkeyv1connect.NewDeskServiceClient(client, origin, limit),
+		legal:   latchkeyv1connect.NewLegalServiceClient(client, origin, limit),
 	}, nil
 }
 

@@ -2634,6 +2634,598 @@ func (x *UplinkHealth) GetLetter() []byte {
 	return nil
 }
 
+type AddRequestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // court-order, warrant, subpoena, emergency, other
+	Country       string                 `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"` // two letters
+	Household     []byte                 `protobuf:"bytes,3,opt,name=household,proto3" json:"household,omitempty"`
+	From          int64                  `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"` // of footage, unix seconds
+	Until         int64                  `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"`
+	Document      []byte                 `protobuf:"bytes,6,opt,name=document,proto3" json:"document,omitempty"`                  // H of the paper; empty: none
+	GagUntil      int64                  `protobuf:"varint,7,opt,name=gag_until,json=gagUntil,proto3" json:"gag_until,omitempty"` // unix seconds; 0: the household is told at once
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddRequestRequest) Reset() {
+	*x = AddRequestRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddRequestRequest) ProtoMessage() {}
+
+func (x *AddRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddRequestRequest.ProtoReflect.Descriptor instead.
+func (*AddRequestRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *AddRequestRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *AddRequestRequest) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *AddRequestRequest) GetHousehold() []byte {
+	if x != nil {
+		return x.Household
+	}
+	return nil
+}
+
+func (x *AddRequestRequest) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *AddRequestRequest) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *AddRequestRequest) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *AddRequestRequest) GetGagUntil() int64 {
+	if x != nil {
+		return x.GagUntil
+	}
+	return 0
+}
+
+type AddRequestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddRequestResponse) Reset() {
+	*x = AddRequestResponse{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddRequestResponse) ProtoMessage() {}
+
+func (x *AddRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddRequestResponse.ProtoReflect.Descriptor instead.
+func (*AddRequestResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *AddRequestResponse) GetRequest() uint64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
+}
+
+type ListRequestsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsRequest) Reset() {
+	*x = ListRequestsRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsRequest) ProtoMessage() {}
+
+func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{51}
+}
+
+type ListRequestsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requests      []*LegalRequest        `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"` // newest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequestsResponse) Reset() {
+	*x = ListRequestsResponse{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequestsResponse) ProtoMessage() {}
+
+func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *ListRequestsResponse) GetRequests() []*LegalRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+type LegalRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Country       string                 `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	Household     []byte                 `protobuf:"bytes,4,opt,name=household,proto3" json:"household,omitempty"`
+	From          int64                  `protobuf:"varint,5,opt,name=from,proto3" json:"from,omitempty"`
+	Until         int64                  `protobuf:"varint,6,opt,name=until,proto3" json:"until,omitempty"`
+	Document      []byte                 `protobuf:"bytes,7,opt,name=document,proto3" json:"document,omitempty"`
+	GagUntil      int64                  `protobuf:"varint,8,opt,name=gag_until,json=gagUntil,proto3" json:"gag_until,omitempty"`
+	State         string                 `protobuf:"bytes,9,opt,name=state,proto3" json:"state,omitempty"`
+	EnteredBy     string                 `protobuf:"bytes,10,opt,name=entered_by,json=enteredBy,proto3" json:"entered_by,omitempty"`
+	DecidedBy     string                 `protobuf:"bytes,11,opt,name=decided_by,json=decidedBy,proto3" json:"decided_by,omitempty"`
+	EnteredMs     int64                  `protobuf:"varint,12,opt,name=entered_ms,json=enteredMs,proto3" json:"entered_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LegalRequest) Reset() {
+	*x = LegalRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LegalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LegalRequest) ProtoMessage() {}
+
+func (x *LegalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LegalRequest.ProtoReflect.Descriptor instead.
+func (*LegalRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *LegalRequest) GetRequest() uint64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
+}
+
+func (x *LegalRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *LegalRequest) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *LegalRequest) GetHousehold() []byte {
+	if x != nil {
+		return x.Household
+	}
+	return nil
+}
+
+func (x *LegalRequest) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *LegalRequest) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *LegalRequest) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *LegalRequest) GetGagUntil() int64 {
+	if x != nil {
+		return x.GagUntil
+	}
+	return 0
+}
+
+func (x *LegalRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *LegalRequest) GetEnteredBy() string {
+	if x != nil {
+		return x.EnteredBy
+	}
+	return ""
+}
+
+func (x *LegalRequest) GetDecidedBy() string {
+	if x != nil {
+		return x.DecidedBy
+	}
+	return ""
+}
+
+func (x *LegalRequest) GetEnteredMs() int64 {
+	if x != nil {
+		return x.EnteredMs
+	}
+	return 0
+}
+
+type DecideRequestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
+	Disclose      bool                   `protobuf:"varint,2,opt,name=disclose,proto3" json:"disclose,omitempty"` // false: refuse
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideRequestRequest) Reset() {
+	*x = DecideRequestRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideRequestRequest) ProtoMessage() {}
+
+func (x *DecideRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideRequestRequest.ProtoReflect.Descriptor instead.
+func (*DecideRequestRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *DecideRequestRequest) GetRequest() uint64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
+}
+
+func (x *DecideRequestRequest) GetDisclose() bool {
+	if x != nil {
+		return x.Disclose
+	}
+	return false
+}
+
+type DecideRequestResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideRequestResponse) Reset() {
+	*x = DecideRequestResponse{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideRequestResponse) ProtoMessage() {}
+
+func (x *DecideRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideRequestResponse.ProtoReflect.Descriptor instead.
+func (*DecideRequestResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{55}
+}
+
+type ListDisclosuresRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDisclosuresRequest) Reset() {
+	*x = ListDisclosuresRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDisclosuresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDisclosuresRequest) ProtoMessage() {}
+
+func (x *ListDisclosuresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDisclosuresRequest.ProtoReflect.Descriptor instead.
+func (*ListDisclosuresRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{56}
+}
+
+type ListDisclosuresResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disclosures   []*Disclosure          `protobuf:"bytes,1,rep,name=disclosures,proto3" json:"disclosures,omitempty"` // newest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDisclosuresResponse) Reset() {
+	*x = ListDisclosuresResponse{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDisclosuresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDisclosuresResponse) ProtoMessage() {}
+
+func (x *ListDisclosuresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDisclosuresResponse.ProtoReflect.Descriptor instead.
+func (*ListDisclosuresResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ListDisclosuresResponse) GetDisclosures() []*Disclosure {
+	if x != nil {
+		return x.Disclosures
+	}
+	return nil
+}
+
+type Disclosure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Request       uint64                 `protobuf:"varint,1,opt,name=request,proto3" json:"request,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Country       string                 `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	Listing       string                 `protobuf:"bytes,4,opt,name=listing,proto3" json:"listing,omitempty"` // what was handed over: ids, times, hashes; the chain has its hash
+	Salt          []byte                 `protobuf:"bytes,5,opt,name=salt,proto3" json:"salt,omitempty"`       // of a commitment that was closed before; empty: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disclosure) Reset() {
+	*x = Disclosure{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disclosure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disclosure) ProtoMessage() {}
+
+func (x *Disclosure) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disclosure.ProtoReflect.Descriptor instead.
+func (*Disclosure) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *Disclosure) GetRequest() uint64 {
+	if x != nil {
+		return x.Request
+	}
+	return 0
+}
+
+func (x *Disclosure) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Disclosure) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *Disclosure) GetListing() string {
+	if x != nil {
+		return x.Listing
+	}
+	return ""
+}
+
+func (x *Disclosure) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
 var File_latchkey_v1_desk_proto protoreflect.FileDescriptor
 
 const file_latchkey_v1_desk_proto_rawDesc = "" +
@@ -2792,7 +3384,51 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\breleased\x18\x03 \x01(\fR\breleased\">\n" +
 	"\fUplinkHealth\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\x04R\x06ticket\x12\x16\n" +
-	"\x06letter\x18\x02 \x01(\fR\x06letter*\x83\x01\n" +
+	"\x06letter\x18\x02 \x01(\fR\x06letter\"\xc2\x01\n" +
+	"\x11AddRequestRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\acountry\x18\x02 \x01(\tR\acountry\x12\x1c\n" +
+	"\thousehold\x18\x03 \x01(\fR\thousehold\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\x03R\x04from\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\x03R\x05until\x12\x1a\n" +
+	"\bdocument\x18\x06 \x01(\fR\bdocument\x12\x1b\n" +
+	"\tgag_until\x18\a \x01(\x03R\bgagUntil\".\n" +
+	"\x12AddRequestResponse\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\"\x15\n" +
+	"\x13ListRequestsRequest\"M\n" +
+	"\x14ListRequestsResponse\x125\n" +
+	"\brequests\x18\x01 \x03(\v2\x19.latchkey.v1.LegalRequestR\brequests\"\xca\x02\n" +
+	"\fLegalRequest\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
+	"\acountry\x18\x03 \x01(\tR\acountry\x12\x1c\n" +
+	"\thousehold\x18\x04 \x01(\fR\thousehold\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\x03R\x04from\x12\x14\n" +
+	"\x05until\x18\x06 \x01(\x03R\x05until\x12\x1a\n" +
+	"\bdocument\x18\a \x01(\fR\bdocument\x12\x1b\n" +
+	"\tgag_until\x18\b \x01(\x03R\bgagUntil\x12\x14\n" +
+	"\x05state\x18\t \x01(\tR\x05state\x12\x1d\n" +
+	"\n" +
+	"entered_by\x18\n" +
+	" \x01(\tR\tenteredBy\x12\x1d\n" +
+	"\n" +
+	"decided_by\x18\v \x01(\tR\tdecidedBy\x12\x1d\n" +
+	"\n" +
+	"entered_ms\x18\f \x01(\x03R\tenteredMs\"L\n" +
+	"\x14DecideRequestRequest\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x1a\n" +
+	"\bdisclose\x18\x02 \x01(\bR\bdisclose\"\x17\n" +
+	"\x15DecideRequestResponse\"\x18\n" +
+	"\x16ListDisclosuresRequest\"T\n" +
+	"\x17ListDisclosuresResponse\x129\n" +
+	"\vdisclosures\x18\x01 \x03(\v2\x17.latchkey.v1.DisclosureR\vdisclosures\"\x82\x01\n" +
+	"\n" +
+	"Disclosure\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\x04R\arequest\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
+	"\acountry\x18\x03 \x01(\tR\acountry\x12\x18\n" +
+	"\alisting\x18\x04 \x01(\tR\alisting\x12\x12\n" +
+	"\x04salt\x18\x05 \x01(\fR\x04salt*\x83\x01\n" +
 	"\rOpeningResult\x12\x1e\n" +
 	"\x1aOPENING_RESULT_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPENING_RESULT_RELEASED\x10\x01\x12\x1a\n" +
@@ -2828,7 +3464,13 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\x06Access\x12\x1a.latchkey.v1.AccessRequest\x1a\x1b.latchkey.v1.AccessResponse\x12D\n" +
 	"\aRelease\x12\x1b.latchkey.v1.ReleaseRequest\x1a\x1c.latchkey.v1.ReleaseResponse\x12D\n" +
 	"\aExplain\x12\x1b.latchkey.v1.ExplainRequest\x1a\x1c.latchkey.v1.ExplainResponse\x12>\n" +
-	"\x05Audit\x12\x19.latchkey.v1.AuditRequest\x1a\x1a.latchkey.v1.AuditResponseB;Z9latchkey.dev/latchkey/internal/api/latchkey/v1;latchkeyv1b\x06proto3"
+	"\x05Audit\x12\x19.latchkey.v1.AuditRequest\x1a\x1a.latchkey.v1.AuditResponse2\xe8\x02\n" +
+	"\fLegalService\x12M\n" +
+	"\n" +
+	"AddRequest\x12\x1e.latchkey.v1.AddRequestRequest\x1a\x1f.latchkey.v1.AddRequestResponse\x12S\n" +
+	"\fListRequests\x12 .latchkey.v1.ListRequestsRequest\x1a!.latchkey.v1.ListRequestsResponse\x12V\n" +
+	"\rDecideRequest\x12!.latchkey.v1.DecideRequestRequest\x1a\".latchkey.v1.DecideRequestResponse\x12\\\n" +
+	"\x0fListDisclosures\x12#.latchkey.v1.ListDisclosuresRequest\x1a$.latchkey.v1.ListDisclosuresResponseB;Z9latchkey.dev/latchkey/internal/api/latchkey/v1;latchkeyv1b\x06proto3"
 
 var (
 	file_latchkey_v1_desk_proto_rawDescOnce sync.Once
@@ -2843,60 +3485,70 @@ func file_latchkey_v1_desk_proto_rawDescGZIP() []byte {
 }
 
 var file_latchkey_v1_desk_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_latchkey_v1_desk_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_latchkey_v1_desk_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_latchkey_v1_desk_proto_goTypes = []any{
-	(OpeningResult)(0),             // 0: latchkey.v1.OpeningResult
-	(*ApplyRequest)(nil),           // 1: latchkey.v1.ApplyRequest
-	(*ApplyResponse)(nil),          // 2: latchkey.v1.ApplyResponse
-	(*ListApplicantsRequest)(nil),  // 3: latchkey.v1.ListApplicantsRequest
-	(*ListApplicantsResponse)(nil), // 4: latchkey.v1.ListApplicantsResponse
-	(*Application)(nil),            // 5: latchkey.v1.Application
-	(*PublishStaffRequest)(nil),    // 6: latchkey.v1.PublishStaffRequest
-	(*PublishStaffResponse)(nil),   // 7: latchkey.v1.PublishStaffResponse
-	(*ListStaffRequest)(nil),       // 8: latchkey.v1.ListStaffRequest
-	(*ListStaffResponse)(nil),      // 9: latchkey.v1.ListStaffResponse
-	(*StaffEntry)(nil),             // 10: latchkey.v1.StaffEntry
-	(*OpenTicketRequest)(nil),      // 11: latchkey.v1.OpenTicketRequest
-	(*OpenTicketResponse)(nil),     // 12: latchkey.v1.OpenTicketResponse
-	(*ListTicketsRequest)(nil),     // 13: latchkey.v1.ListTicketsRequest
-	(*ListTicketsResponse)(nil),    // 14: latchkey.v1.ListTicketsResponse
-	(*Ticket)(nil),                 // 15: latchkey.v1.Ticket
-	(*GetTicketRequest)(nil),       // 16: latchkey.v1.GetTicketRequest
-	(*GetTicketResponse)(nil),      // 17: latchkey.v1.GetTicketResponse
-	(*Reader)(nil),                 // 18: latchkey.v1.Reader
-	(*PutMessageRequest)(nil),      // 19: latchkey.v1.PutMessageRequest
-	(*PutMessageResponse)(nil),     // 20: latchkey.v1.PutMessageResponse
-	(*CloseTicketRequest)(nil),     // 21: latchkey.v1.CloseTicketRequest
-	(*CloseTicketResponse)(nil),    // 22: latchkey.v1.CloseTicketResponse
-	(*ExplainRequest)(nil),         // 23: latchkey.v1.ExplainRequest
-	(*ExplainResponse)(nil),        // 24: latchkey.v1.ExplainResponse
-	(*Rule)(nil),                   // 25: latchkey.v1.Rule
-	(*AuditRequest)(nil),           // 26: latchkey.v1.AuditRequest
-	(*AuditResponse)(nil),          // 27: latchkey.v1.AuditResponse
-	(*DeskDecision)(nil),           // 28: latchkey.v1.DeskDecision
-	(*Finding)(nil),                // 29: latchkey.v1.Finding
-	(*BeginShiftRequest)(nil),      // 30: latchkey.v1.BeginShiftRequest
-	(*BeginShiftResponse)(nil),     // 31: latchkey.v1.BeginShiftResponse
-	(*StartShiftRequest)(nil),      // 32: latchkey.v1.StartShiftRequest
-	(*StartShiftResponse)(nil),     // 33: latchkey.v1.StartShiftResponse
-	(*EndShiftRequest)(nil),        // 34: latchkey.v1.EndShiftRequest
-	(*EndShiftResponse)(nil),       // 35: latchkey.v1.EndShiftResponse
-	(*ListDeskRequest)(nil),        // 36: latchkey.v1.ListDeskRequest
-	(*TakeTicketRequest)(nil),      // 37: latchkey.v1.TakeTicketRequest
-	(*TakeTicketResponse)(nil),     // 38: latchkey.v1.TakeTicketResponse
-	(*ListGrantedRequest)(nil),     // 39: latchkey.v1.ListGrantedRequest
-	(*ListGrantedResponse)(nil),    // 40: latchkey.v1.ListGrantedResponse
-	(*OpenGrantedRequest)(nil),     // 41: latchkey.v1.OpenGrantedRequest
-	(*OpenGrantedResponse)(nil),    // 42: latchkey.v1.OpenGrantedResponse
-	(*AccessRequest)(nil),          // 43: latchkey.v1.AccessRequest
-	(*AccessResponse)(nil),         // 44: latchkey.v1.AccessResponse
-	(*ReleaseRequest)(nil),         // 45: latchkey.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),        // 46: latchkey.v1.ReleaseResponse
-	(*UplinkOpening)(nil),          // 47: latchkey.v1.UplinkOpening
-	(*UplinkReleased)(nil),         // 48: latchkey.v1.UplinkReleased
-	(*UplinkHealth)(nil),           // 49: latchkey.v1.UplinkHealth
-	(*Letter)(nil),                 // 50: latchkey.v1.Letter
-	(*LinkEpoch)(nil),              // 51: latchkey.v1.LinkEpoch
+	(OpeningResult)(0),              // 0: latchkey.v1.OpeningResult
+	(*ApplyRequest)(nil),            // 1: latchkey.v1.ApplyRequest
+	(*ApplyResponse)(nil),           // 2: latchkey.v1.ApplyResponse
+	(*ListApplicantsRequest)(nil),   // 3: latchkey.v1.ListApplicantsRequest
+	(*ListApplicantsResponse)(nil),  // 4: latchkey.v1.ListApplicantsResponse
+	(*Application)(nil),             // 5: latchkey.v1.Application
+	(*PublishStaffRequest)(nil),     // 6: latchkey.v1.PublishStaffRequest
+	(*PublishStaffResponse)(nil),    // 7: latchkey.v1.PublishStaffResponse
+	(*ListStaffRequest)(nil),        // 8: latchkey.v1.ListStaffRequest
+	(*ListStaffResponse)(nil),       // 9: latchkey.v1.ListStaffResponse
+	(*StaffEntry)(nil),              // 10: latchkey.v1.StaffEntry
+	(*OpenTicketRequest)(nil),       // 11: latchkey.v1.OpenTicketRequest
+	(*OpenTicketResponse)(nil),      // 12: latchkey.v1.OpenTicketResponse
+	(*ListTicketsRequest)(nil),      // 13: latchkey.v1.ListTicketsRequest
+	(*ListTicketsResponse)(nil),     // 14: latchkey.v1.ListTicketsResponse
+	(*Ticket)(nil),                  // 15: latchkey.v1.Ticket
+	(*GetTicketRequest)(nil),        // 16: latchkey.v1.GetTicketRequest
+	(*GetTicketResponse)(nil),       // 17: latchkey.v1.GetTicketResponse
+	(*Reader)(nil),                  // 18: latchkey.v1.Reader
+	(*PutMessageRequest)(nil),       // 19: latchkey.v1.PutMessageRequest
+	(*PutMessageResponse)(nil),      // 20: latchkey.v1.PutMessageResponse
+	(*CloseTicketRequest)(nil),      // 21: latchkey.v1.CloseTicketRequest
+	(*CloseTicketResponse)(nil),     // 22: latchkey.v1.CloseTicketResponse
+	(*ExplainRequest)(nil),          // 23: latchkey.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 24: latchkey.v1.ExplainResponse
+	(*Rule)(nil),                    // 25: latchkey.v1.Rule
+	(*AuditRequest)(nil),            // 26: latchkey.v1.AuditRequest
+	(*AuditResponse)(nil),           // 27: latchkey.v1.AuditResponse
+	(*DeskDecision)(nil),            // 28: latchkey.v1.DeskDecision
+	(*Finding)(nil),                 // 29: latchkey.v1.Finding
+	(*BeginShiftRequest)(nil),       // 30: latchkey.v1.BeginShiftRequest
+	(*BeginShiftResponse)(nil),      // 31: latchkey.v1.BeginShiftResponse
+	(*StartShiftRequest)(nil),       // 32: latchkey.v1.StartShiftRequest
+	(*StartShiftResponse)(nil),      // 33: latchkey.v1.StartShiftResponse
+	(*EndShiftRequest)(nil),         // 34: latchkey.v1.EndShiftRequest
+	(*EndShiftResponse)(nil),        // 35: latchkey.v1.EndShiftResponse
+	(*ListDeskRequest)(nil),         // 36: latchkey.v1.ListDeskRequest
+	(*TakeTicketRequest)(nil),       // 37: latchkey.v1.TakeTicketRequest
+	(*TakeTicketResponse)(nil),      // 38: latchkey.v1.TakeTicketResponse
+	(*ListGrantedRequest)(nil),      // 39: latchkey.v1.ListGrantedRequest
+	(*ListGrantedResponse)(nil),     // 40: latchkey.v1.ListGrantedResponse
+	(*OpenGrantedRequest)(nil),      // 41: latchkey.v1.OpenGrantedRequest
+	(*OpenGrantedResponse)(nil),     // 42: latchkey.v1.OpenGrantedResponse
+	(*AccessRequest)(nil),           // 43: latchkey.v1.AccessRequest
+	(*AccessResponse)(nil),          // 44: latchkey.v1.AccessResponse
+	(*ReleaseRequest)(nil),          // 45: latchkey.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),         // 46: latchkey.v1.ReleaseResponse
+	(*UplinkOpening)(nil),           // 47: latchkey.v1.UplinkOpening
+	(*UplinkReleased)(nil),          // 48: latchkey.v1.UplinkReleased
+	(*UplinkHealth)(nil),            // 49: latchkey.v1.UplinkHealth
+	(*AddRequestRequest)(nil),       // 50: latchkey.v1.AddRequestRequest
+	(*AddRequestResponse)(nil),      // 51: latchkey.v1.AddRequestResponse
+	(*ListRequestsRequest)(nil),     // 52: latchkey.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),    // 53: latchkey.v1.ListRequestsResponse
+	(*LegalRequest)(nil),            // 54: latchkey.v1.LegalRequest
+	(*DecideRequestRequest)(nil),    // 55: latchkey.v1.DecideRequestRequest
+	(*DecideRequestResponse)(nil),   // 56: latchkey.v1.DecideRequestResponse
+	(*ListDisclosuresRequest)(nil),  // 57: latchkey.v1.ListDisclosuresRequest
+	(*ListDisclosuresResponse)(nil), // 58: latchkey.v1.ListDisclosuresResponse
+	(*Disclosure)(nil),              // 59: latchkey.v1.Disclosure
+	(*Letter)(nil),                  // 60: latchkey.v1.Letter
+	(*LinkEpoch)(nil),               // 61: latchkey.v1.LinkEpoch
 }
 var file_latchkey_v1_desk_proto_depIdxs = []int32{
 	5,  // 0: latchkey.v1.ListApplicantsResponse.applicants:type_name -> latchkey.v1.Application
@@ -2906,61 +3558,71 @@ var file_latchkey_v1_desk_proto_depIdxs = []int32{
 	15, // 4: latchkey.v1.GetTicketResponse.ticket:type_name -> latchkey.v1.Ticket
 	10, // 5: latchkey.v1.GetTicketResponse.agent:type_name -> latchkey.v1.StaffEntry
 	18, // 6: latchkey.v1.GetTicketResponse.readers:type_name -> latchkey.v1.Reader
-	50, // 7: latchkey.v1.PutMessageRequest.letters:type_name -> latchkey.v1.Letter
+	60, // 7: latchkey.v1.PutMessageRequest.letters:type_name -> latchkey.v1.Letter
 	25, // 8: latchkey.v1.ExplainResponse.rules:type_name -> latchkey.v1.Rule
 	28, // 9: latchkey.v1.AuditResponse.decisions:type_name -> latchkey.v1.DeskDecision
 	29, // 10: latchkey.v1.AuditResponse.findings:type_name -> latchkey.v1.Finding
-	51, // 11: latchkey.v1.OpenGrantedResponse.epochs:type_name -> latchkey.v1.LinkEpoch
+	61, // 11: latchkey.v1.OpenGrantedResponse.epochs:type_name -> latchkey.v1.LinkEpoch
 	0,  // 12: latchkey.v1.UplinkReleased.result:type_name -> latchkey.v1.OpeningResult
-	1,  // 13: latchkey.v1.StaffService.Apply:input_type -> latchkey.v1.ApplyRequest
-	3,  // 14: latchkey.v1.StaffService.ListApplicants:input_type -> latchkey.v1.ListApplicantsRequest
-	6,  // 15: latchkey.v1.StaffService.PublishStaff:input_type -> latchkey.v1.PublishStaffRequest
-	8,  // 16: latchkey.v1.StaffService.ListStaff:input_type -> latchkey.v1.ListStaffRequest
-	11, // 17: latchkey.v1.TicketService.OpenTicket:input_type -> latchkey.v1.OpenTicketRequest
-	13, // 18: latchkey.v1.TicketService.ListTickets:input_type -> latchkey.v1.ListTicketsRequest
-	16, // 19: latchkey.v1.TicketService.GetTicket:input_type -> latchkey.v1.GetTicketRequest
-	19, // 20: latchkey.v1.TicketService.PutMessage:input_type -> latchkey.v1.PutMessageRequest
-	21, // 21: latchkey.v1.TicketService.CloseTicket:input_type -> latchkey.v1.CloseTicketRequest
-	30, // 22: latchkey.v1.DeskService.BeginShift:input_type -> latchkey.v1.BeginShiftRequest
-	32, // 23: latchkey.v1.DeskService.StartShift:input_type -> latchkey.v1.StartShiftRequest
-	34, // 24: latchkey.v1.DeskService.EndShift:input_type -> latchkey.v1.EndShiftRequest
-	36, // 25: latchkey.v1.DeskService.ListDesk:input_type -> latchkey.v1.ListDeskRequest
-	37, // 26: latchkey.v1.DeskService.TakeTicket:input_type -> latchkey.v1.TakeTicketRequest
-	16, // 27: latchkey.v1.DeskService.ReadTicket:input_type -> latchkey.v1.GetTicketRequest
-	19, // 28: latchkey.v1.DeskService.Reply:input_type -> latchkey.v1.PutMessageRequest
-	39, // 29: latchkey.v1.DeskService.ListGranted:input_type -> latchkey.v1.ListGrantedRequest
-	41, // 30: latchkey.v1.DeskService.OpenGranted:input_type -> latchkey.v1.OpenGrantedRequest
-	43, // 31: latchkey.v1.DeskService.Access:input_type -> latchkey.v1.AccessRequest
-	45, // 32: latchkey.v1.DeskService.Release:input_type -> latchkey.v1.ReleaseRequest
-	23, // 33: latchkey.v1.DeskService.Explain:input_type -> latchkey.v1.ExplainRequest
-	26, // 34: latchkey.v1.DeskService.Audit:input_type -> latchkey.v1.AuditRequest
-	2,  // 35: latchkey.v1.StaffService.Apply:output_type -> latchkey.v1.ApplyResponse
-	4,  // 36: latchkey.v1.StaffService.ListApplicants:output_type -> latchkey.v1.ListApplicantsResponse
-	7,  // 37: latchkey.v1.StaffService.PublishStaff:output_type -> latchkey.v1.PublishStaffResponse
-	9,  // 38: latchkey.v1.StaffService.ListStaff:output_type -> latchkey.v1.ListStaffResponse
-	12, // 39: latchkey.v1.TicketService.OpenTicket:output_type -> latchkey.v1.OpenTicketResponse
-	14, // 40: latchkey.v1.TicketService.ListTickets:output_type -> latchkey.v1.ListTicketsResponse
-	17, // 41: latchkey.v1.TicketService.GetTicket:output_type -> latchkey.v1.GetTicketResponse
-	20, // 42: latchkey.v1.TicketService.PutMessage:output_type -> latchkey.v1.PutMessageResponse
-	22, // 43: latchkey.v1.TicketService.CloseTicket:output_type -> latchkey.v1.CloseTicketResponse
-	31, // 44: latchkey.v1.DeskService.BeginShift:output_type -> latchkey.v1.BeginShiftResponse
-	33, // 45: latchkey.v1.DeskService.StartShift:output_type -> latchkey.v1.StartShiftResponse
-	35, // 46: latchkey.v1.DeskService.EndShift:output_type -> latchkey.v1.EndShiftResponse
-	14, // 47: latchkey.v1.DeskService.ListDesk:output_type -> latchkey.v1.ListTicketsResponse
-	38, // 48: latchkey.v1.DeskService.TakeTicket:output_type -> latchkey.v1.TakeTicketResponse
-	17, // 49: latchkey.v1.DeskService.ReadTicket:output_type -> latchkey.v1.GetTicketResponse
-	20, // 50: latchkey.v1.DeskService.Reply:output_type -> latchkey.v1.PutMessageResponse
-	40, // 51: latchkey.v1.DeskService.ListGranted:output_type -> latchkey.v1.ListGrantedResponse
-	42, // 52: latchkey.v1.DeskService.OpenGranted:output_type -> latchkey.v1.OpenGrantedResponse
-	44, // 53: latchkey.v1.DeskService.Access:output_type -> latchkey.v1.AccessResponse
-	46, // 54: latchkey.v1.DeskService.Release:output_type -> latchkey.v1.ReleaseResponse
-	24, // 55: latchkey.v1.DeskService.Explain:output_type -> latchkey.v1.ExplainResponse
-	27, // 56: latchkey.v1.DeskService.Audit:output_type -> latchkey.v1.AuditResponse
-	35, // [35:57] is the sub-list for method output_type
-	13, // [13:35] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	54, // 13: latchkey.v1.ListRequestsResponse.requests:type_name -> latchkey.v1.LegalRequest
+	59, // 14: latchkey.v1.ListDisclosuresResponse.disclosures:type_name -> latchkey.v1.Disclosure
+	1,  // 15: latchkey.v1.StaffService.Apply:input_type -> latchkey.v1.ApplyRequest
+	3,  // 16: latchkey.v1.StaffService.ListApplicants:input_type -> latchkey.v1.ListApplicantsRequest
+	6,  // 17: latchkey.v1.StaffService.PublishStaff:input_type -> latchkey.v1.PublishStaffRequest
+	8,  // 18: latchkey.v1.StaffService.ListStaff:input_type -> latchkey.v1.ListStaffRequest
+	11, // 19: latchkey.v1.TicketService.OpenTicket:input_type -> latchkey.v1.OpenTicketRequest
+	13, // 20: latchkey.v1.TicketService.ListTickets:input_type -> latchkey.v1.ListTicketsRequest
+	16, // 21: latchkey.v1.TicketService.GetTicket:input_type -> latchkey.v1.GetTicketRequest
+	19, // 22: latchkey.v1.TicketService.PutMessage:input_type -> latchkey.v1.PutMessageRequest
+	21, // 23: latchkey.v1.TicketService.CloseTicket:input_type -> latchkey.v1.CloseTicketRequest
+	30, // 24: latchkey.v1.DeskService.BeginShift:input_type -> latchkey.v1.BeginShiftRequest
+	32, // 25: latchkey.v1.DeskService.StartShift:input_type -> latchkey.v1.StartShiftRequest
+	34, // 26: latchkey.v1.DeskService.EndShift:input_type -> latchkey.v1.EndShiftRequest
+	36, // 27: latchkey.v1.DeskService.ListDesk:input_type -> latchkey.v1.ListDeskRequest
+	37, // 28: latchkey.v1.DeskService.TakeTicket:input_type -> latchkey.v1.TakeTicketRequest
+	16, // 29: latchkey.v1.DeskService.ReadTicket:input_type -> latchkey.v1.GetTicketRequest
+	19, // 30: latchkey.v1.DeskService.Reply:input_type -> latchkey.v1.PutMessageRequest
+	39, // 31: latchkey.v1.DeskService.ListGranted:input_type -> latchkey.v1.ListGrantedRequest
+	41, // 32: latchkey.v1.DeskService.OpenGranted:input_type -> latchkey.v1.OpenGrantedRequest
+	43, // 33: latchkey.v1.DeskService.Access:input_type -> latchkey.v1.AccessRequest
+	45, // 34: latchkey.v1.DeskService.Release:input_type -> latchkey.v1.ReleaseRequest
+	23, // 35: latchkey.v1.DeskService.Explain:input_type -> latchkey.v1.ExplainRequest
+	26, // 36: latchkey.v1.DeskService.Audit:input_type -> latchkey.v1.AuditRequest
+	50, // 37: latchkey.v1.LegalService.AddRequest:input_type -> latchkey.v1.AddRequestRequest
+	52, // 38: latchkey.v1.LegalService.ListRequests:input_type -> latchkey.v1.ListRequestsRequest
+	55, // 39: latchkey.v1.LegalService.DecideRequest:input_type -> latchkey.v1.DecideRequestRequest
+	57, // 40: latchkey.v1.LegalService.ListDisclosures:input_type -> latchkey.v1.ListDisclosuresRequest
+	2,  // 41: latchkey.v1.StaffService.Apply:output_type -> latchkey.v1.ApplyResponse
+	4,  // 42: latchkey.v1.StaffService.ListApplicants:output_type -> latchkey.v1.ListApplicantsResponse
+	7,  // 43: latchkey.v1.StaffService.PublishStaff:output_type -> latchkey.v1.PublishStaffResponse
+	9,  // 44: latchkey.v1.StaffService.ListStaff:output_type -> latchkey.v1.ListStaffResponse
+	12, // 45: latchkey.v1.TicketService.OpenTicket:output_type -> latchkey.v1.OpenTicketResponse
+	14, // 46: latchkey.v1.TicketService.ListTickets:output_type -> latchkey.v1.ListTicketsResponse
+	17, // 47: latchkey.v1.TicketService.GetTicket:output_type -> latchkey.v1.GetTicketResponse
+	20, // 48: latchkey.v1.TicketService.PutMessage:output_type -> latchkey.v1.PutMessageResponse
+	22, // 49: latchkey.v1.TicketService.CloseTicket:output_type -> latchkey.v1.CloseTicketResponse
+	31, // 50: latchkey.v1.DeskService.BeginShift:output_type -> latchkey.v1.BeginShiftResponse
+	33, // 51: latchkey.v1.DeskService.StartShift:output_type -> latchkey.v1.StartShiftResponse
+	35, // 52: latchkey.v1.DeskService.EndShift:output_type -> latchkey.v1.EndShiftResponse
+	14, // 53: latchkey.v1.DeskService.ListDesk:output_type -> latchkey.v1.ListTicketsResponse
+	38, // 54: latchkey.v1.DeskService.TakeTicket:output_type -> latchkey.v1.TakeTicketResponse
+	17, // 55: latchkey.v1.DeskService.ReadTicket:output_type -> latchkey.v1.GetTicketResponse
+	20, // 56: latchkey.v1.DeskService.Reply:output_type -> latchkey.v1.PutMessageResponse
+	40, // 57: latchkey.v1.DeskService.ListGranted:output_type -> latchkey.v1.ListGrantedResponse
+	42, // 58: latchkey.v1.DeskService.OpenGranted:output_type -> latchkey.v1.OpenGrantedResponse
+	44, // 59: latchkey.v1.DeskService.Access:output_type -> latchkey.v1.AccessResponse
+	46, // 60: latchkey.v1.DeskService.Release:output_type -> latchkey.v1.ReleaseResponse
+	24, // 61: latchkey.v1.DeskService.Explain:output_type -> latchkey.v1.ExplainResponse
+	27, // 62: latchkey.v1.DeskService.Audit:output_type -> latchkey.v1.AuditResponse
+	51, // 63: latchkey.v1.LegalService.AddRequest:output_type -> latchkey.v1.AddRequestResponse
+	53, // 64: latchkey.v1.LegalService.ListRequests:output_type -> latchkey.v1.ListRequestsResponse
+	56, // 65: latchkey.v1.LegalService.DecideRequest:output_type -> latchkey.v1.DecideRequestResponse
+	58, // 66: latchkey.v1.LegalService.ListDisclosures:output_type -> latchkey.v1.ListDisclosuresResponse
+	41, // [41:67] is the sub-list for method output_type
+	15, // [15:41] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_v1_desk_proto_init() }
@@ -2976,9 +3638,9 @@ func file_latchkey_v1_desk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_v1_desk_proto_rawDesc), len(file_latchkey_v1_desk_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   59,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   4,
 		},
 		GoTypes:           file_latchkey_v1_desk_proto_goTypes,
 		DependencyIndexes: file_latchkey_v1_desk_proto_depIdxs,

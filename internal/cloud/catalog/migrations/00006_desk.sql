@@ -98,3 +98,25 @@ CREATE TABLE suspended (
     kind     TEXT NOT NULL,
     at_ms    BIGINT NOT NULL
 );
+
+-- Requests of authorities. kind, country and state are public (they stand in the
+-- log); times are unix seconds, gag_until_s 0: not gagged. entered_by and
+-- decided_by are names of staff. listing says what was handed over: ids and
+-- hashes; salt keeps its commitment closed while it is gagged.
+CREATE TABLE legal (
+    request     BIGINT PRIMARY KEY,
+    kind        TEXT NOT NULL,
+    country     TEXT NOT NULL,
+    household   BYTEA NOT NULL REFERENCES households (household),
+    from_s      BIGINT NOT NULL,
+    until_s     BIGINT NOT NULL,
+    document    BYTEA NOT NULL,
+    gag_until_s BIGINT NOT NULL,
+    state       TEXT NOT NULL,
+    entered_by  TEXT NOT NULL,
+    decided_by  TEXT NOT NULL,
+    entered_ms  BIGINT NOT NULL,
+    listing     BYTEA NOT NULL,
+    salt        BYTEA NOT NULL,
+    told        BOOLEAN NOT NULL
+);

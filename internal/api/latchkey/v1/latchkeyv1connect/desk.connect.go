@@ -27,6 +27,8 @@ const (
 	TicketServiceName = "latchkey.v1.TicketService"
 	// DeskServiceName is the fully-qualified name of the DeskService service.
 	DeskServiceName = "latchkey.v1.DeskService"
+	// LegalServiceName is the fully-qualified name of the LegalService service.
+	LegalServiceName = "latchkey.v1.LegalService"
 )
 
 // These constants are the fully-qualified names of the RPCs defined in this package. They're
@@ -87,6 +89,17 @@ const (
 	DeskServiceExplainProcedure = "/latchkey.v1.DeskService/Explain"
 	// DeskServiceAuditProcedure is the fully-qualified name of the DeskService's Audit RPC.
 	DeskServiceAuditProcedure = "/latchkey.v1.DeskService/Audit"
+	// LegalServiceAddRequestProcedure is the fully-qualified name of the LegalService's AddRequest RPC.
+	LegalServiceAddRequestProcedure = "/latchkey.v1.LegalService/AddRequest"
+	// LegalServiceListRequestsProcedure is the fully-qualified name of the LegalService's ListRequests
+	// RPC.
+	LegalServiceListRequestsProcedure = "/latchkey.v1.LegalService/ListRequests"
+	// LegalServiceDecideRequestProcedure is the fully-qualified name of the LegalService's
+	// DecideRequest RPC.
+	LegalServiceDecideRequestProcedure = "/latchkey.v1.LegalService/DecideRequest"
+	// LegalServiceListDisclosuresProcedure is the fully-qualified name of the LegalService's
+	// ListDisclosures RPC.
+	LegalServiceListDisclosuresProcedure = "/latchkey.v1.LegalService/ListDisclosures"
 )
 
 // StaffServiceClient is a client for the latchkey.v1.StaffService service.
@@ -829,4 +842,164 @@ func (UnimplementedDeskServiceHandler) Explain(context.Context, *connect.Request
 
 func (UnimplementedDeskServiceHandler) Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.DeskService.Audit is not implemented"))
+}
+
+// LegalServiceClient is a client for the latchkey.v1.LegalService service.
+type LegalServiceClient interface {
+	// AddRequest enters a request of an authority; the public log says that there is
+	// one.
+	AddRequest(context.Context, *connect.Request[v1.AddRequestRequest]) (*connect.Response[v1.AddRequestResponse], error)
+	ListRequests(context.Context, *connect.Request[v1.ListRequestsRequest]) (*connect.Response[v1.ListRequestsResponse], error)
+	// DecideRequest refuses a request or hands over what the operator has. It takes
+	// another person than the one who entered it.
+	DecideRequest(context.Context, *connect.Request[v1.DecideRequestRequest]) (*connect.Response[v1.DecideRequestResponse], error)
+	// ListDisclosures tells a member what was handed over of his household, unless
+	// the operator may not say so yet.
+	ListDisclosures(context.Context, *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error)
+}
+
+// NewLegalServiceClient constructs a client for the latchkey.v1.LegalService service. By default,
+// it uses the Connect protocol with the binary Protobuf Codec, asks for gzipped responses, and
+// sends uncompressed requests. To use the gRPC or gRPC-Web protocols, supply the connect.WithGRPC()
+// or connect.WithGRPCWeb() options.
+//
+// The URL supplied here should be the base URL for the Connect or gRPC server (for example,
+// http://api.acme.com or https://acme.com/grpc).
+func NewLegalServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...connect.ClientOption) LegalServiceClient {
+	baseURL = strings.TrimRight(baseURL, "/")
+	legalServiceMethods := v1.File_latchkey_v1_desk_proto.Services().ByName("LegalService").Methods()
+	return &legalServiceClient{
+		addRequest: connect.NewClient[v1.AddRequestRequest, v1.AddRequestResponse](
+			httpClient,
+			baseURL+LegalServiceAddRequestProcedure,
+			connect.WithSchema(legalServiceMethods.ByName("AddRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		listRequests: connect.NewClient[v1.ListRequestsRequest, v1.ListRequestsResponse](
+			httpClient,
+			baseURL+LegalServiceListRequestsProcedure,
+			connect.WithSchema(legalServiceMethods.ByName("ListRequests")),
+			connect.WithClientOptions(opts...),
+		),
+		decideRequest: connect.NewClient[v1.DecideRequestRequest, v1.DecideRequestResponse](
+			httpClient,
+			baseURL+LegalServiceDecideRequestProcedure,
+			connect.WithSchema(legalServiceMethods.ByName("DecideRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		listDisclosures: connect.NewClient[v1.ListDisclosuresRequest, v1.ListDisclosuresResponse](
+			httpClient,
+			baseURL+LegalServiceListDisclosuresProcedure,
+			connect.WithSchema(legalServiceMethods.ByName("ListDisclosures")),
+			connect.WithClientOptions(opts...),
+		),
+	}
+}
+
+// legalServiceClient implements LegalServiceClient.
+type legalServiceClient struct {
+	addRequest      *connect.Client[v1.AddRequestRequest, v1.AddRequestResponse]
+	listRequests    *connect.Client[v1.ListRequestsRequest, v1.ListRequestsResponse]
+	decideRequest   *connect.Client[v1.DecideRequestRequest, v1.DecideRequestResponse]
+	listDisclosures *connect.Client[v1.ListDisclosuresRequest, v1.ListDisclosuresResponse]
+}
+
+// AddRequest calls latchkey.v1.LegalService.AddRequest.
+func (c *legalServiceClient) AddRequest(ctx context.Context, req *connect.Request[v1.AddRequestRequest]) (*connect.Response[v1.AddRequestResponse], error) {
+	return c.addRequest.CallUnary(ctx, req)
+}
+
+// ListRequests calls latchkey.v1.LegalService.ListRequests.
+func (c *legalServiceClient) ListRequests(ctx context.Context, req *connect.Request[v1.ListRequestsRequest]) (*connect.Response[v1.ListRequestsResponse], error) {
+	return c.listRequests.CallUnary(ctx, req)
+}
+
+// DecideRequest calls latchkey.v1.LegalService.DecideRequest.
+func (c *legalServiceClient) DecideRequest(ctx context.Context, req *connect.Request[v1.DecideRequestRequest]) (*connect.Response[v1.DecideRequestResponse], error) {
+	return c.decideRequest.CallUnary(ctx, req)
+}
+
+// ListDisclosures calls latchkey.v1.LegalService.ListDisclosures.
+func (c *legalServiceClient) ListDisclosures(ctx context.Context, req *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error) {
+	return c.listDisclosures.CallUnary(ctx, req)
+}
+
+// LegalServiceHandler is an implementation of the latchkey.v1.LegalService service.
+type LegalServiceHandler interface {
+	// AddRequest enters a request of an authority; the public log says that there is
+	// one.
+	AddRequest(context.Context, *connect.Request[v1.AddRequestRequest]) (*connect.Response[v1.AddRequestResponse], error)
+	ListRequests(context.Context, *connect.Request[v1.ListRequestsRequest]) (*connect.Response[v1.ListRequestsResponse], error)
+	// DecideRequest refuses a request or hands over what the operator has. It takes
+	// another person than the one who entered it.
+	DecideRequest(context.Context, *connect.Request[v1.DecideRequestRequest]) (*connect.Response[v1.DecideRequestResponse], error)
+	// ListDisclosures tells a member what was handed over of his household, unless
+	// the operator may not say so yet.
+	ListDisclosures(context.Context, *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error)
+}
+
+// NewLegalServiceHandler builds an HTTP handler from the service implementation. It returns the
+// path on which to mount the handler and the handler itself.
+//
+// By default, handlers support the Connect, gRPC, and gRPC-Web protocols with the binary Protobuf
+// and JSON codecs. They also support gzip compression.
+func NewLegalServiceHandler(svc LegalServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
+	legalServiceMethods := v1.File_latchkey_v1_desk_proto.Services().ByName("LegalService").Methods()
+	legalServiceAddRequestHandler := connect.NewUnaryHandler(
+		LegalServiceAddRequestProcedure,
+		svc.AddRequest,
+		connect.WithSchema(legalServiceMethods.ByName("AddRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	legalServiceListRequestsHandler := connect.NewUnaryHandler(
+		LegalServiceListRequestsProcedure,
+		svc.ListRequests,
+		connect.WithSchema(legalServiceMethods.ByName("ListRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
+	legalServiceDecideRequestHandler := connect.NewUnaryHandler(
+		LegalServiceDecideRequestProcedure,
+		svc.DecideRequest,
+		connect.WithSchema(legalServiceMethods.ByName("DecideRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	legalServiceListDisclosuresHandler := connect.NewUnaryHandler(
+		LegalServiceListDisclosuresProcedure,
+		svc.ListDisclosures,
+		connect.WithSchema(legalServiceMethods.ByName("ListDisclosures")),
+		connect.WithHandlerOptions(opts...),
+	)
+	return "/latchkey.v1.LegalService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case LegalServiceAddRequestProcedure:
+			legalServiceAddRequestHandler.ServeHTTP(w, r)
+		case LegalServiceListRequestsProcedure:
+			legalServiceListRequestsHandler.ServeHTTP(w, r)
+		case LegalServiceDecideRequestProcedure:
+			legalServiceDecideRequestHandler.ServeHTTP(w, r)
+		case LegalServiceListDisclosuresProcedure:
+			legalServiceListDisclosuresHandler.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}
+
+// UnimplementedLegalServiceHandler returns CodeUnimplemented from all methods.
+type UnimplementedLegalServiceHandler struct{}
+
+func (UnimplementedLegalServiceHandler) AddRequest(context.Context, *connect.Request[v1.AddRequestRequest]) (*connect.Response[v1.AddRequestResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.LegalService.AddRequest is not implemented"))
+}
+
+func (UnimplementedLegalServiceHandler) ListRequests(context.Context, *connect.Request[v1.ListRequestsRequest]) (*connect.Response[v1.ListRequestsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.LegalService.ListRequests is not implemented"))
+}
+
+func (UnimplementedLegalServiceHandler) DecideRequest(context.Context, *connect.Request[v1.DecideRequestRequest]) (*connect.Response[v1.DecideRequestResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.LegalService.DecideRequest is not implemented"))
+}
+
+func (UnimplementedLegalServiceHandler) ListDisclosures(context.Context, *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.LegalService.ListDisclosures is not implemented"))
 }

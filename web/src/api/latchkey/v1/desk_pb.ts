@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/desk.proto.
  */
 export const file_latchkey_v1_desk: GenFile = /*@__PURE__*/
-  fileDesc("ChZsYXRjaGtleS92MS9kZXNrLnByb3RvEgtsYXRjaGtleS52MSIpCgxBcHBseVJlcXVlc3QSDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwiDwoNQXBwbHlSZXNwb25zZSIXChVMaXN0QXBwbGljYW50c1JlcXVlc3QiRgoWTGlzdEFwcGxpY2FudHNSZXNwb25zZRIsCgphcHBsaWNhbnRzGAEgAygLMhgubGF0Y2hrZXkudjEuQXBwbGljYXRpb24iPQoLQXBwbGljYXRpb24SDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwSEwoLcmVjZWl2ZWRfbXMYAyABKAMiIwoTUHVibGlzaFN0YWZmUmVxdWVzdBIMCgRub3RlGAEgASgMIhYKFFB1Ymxpc2hTdGFmZlJlc3BvbnNlIh4KEExpc3RTdGFmZlJlcXVlc3QSCgoCaWQYASABKAkiOwoRTGlzdFN0YWZmUmVzcG9uc2USJgoFc3RhZmYYASADKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5IikKClN0YWZmRW50cnkSDAoEbm90ZRgBIAEoDBINCgVwcm9vZhgCIAEoDCIiChFPcGVuVGlja2V0UmVxdWVzdBINCgV0b3BpYxgBIAEoCSJMChJPcGVuVGlja2V0UmVzcG9uc2USDgoGdGlja2V0GAEgASgEEiYKBWFnZW50GAIgASgLMhcubGF0Y2hrZXkudjEuU3RhZmZFbnRyeSIUChJMaXN0VGlja2V0c1JlcXVlc3QiOwoTTGlzdFRpY2tldHNSZXNwb25zZRIkCgd0aWNrZXRzGAEgAygLMhMubGF0Y2hrZXkudjEuVGlja2V0IpEBCgZUaWNrZXQSDgoGdGlja2V0GAEgASgEEg0KBXRvcGljGAIgASgJEg0KBXN0YXRlGAMgASgJEhEKCW9wZW5lZF9tcxgEIAEoAxISCgp1cGRhdGVkX21zGAUgASgDEg0KBWFnZW50GAYgASgJEhAKCG1lc3NhZ2VzGAcgASgNEhEKCWhvdXNlaG9sZBgIIAEoDCIiChBHZXRUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCKnAQoRR2V0VGlja2V0UmVzcG9uc2USIwoGdGlja2V0GAEgASgLMhMubGF0Y2hrZXkudjEuVGlja2V0Eg8KB2xldHRlcnMYAiADKAwSJgoFYWdlbnQYAyABKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5Eg4KBmhlYWx0aBgEIAMoDBIkCgdyZWFkZXJzGAUgAygLMhMubGF0Y2hrZXkudjEuUmVhZGVyIiwKBlJlYWRlchILCgNraWQYASABKAwSCQoBeBgCIAEoDBIKCgJlZBgDIAEoDCJJChFQdXRNZXNzYWdlUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSJAoHbGV0dGVycxgCIAMoCzITLmxhdGNoa2V5LnYxLkxldHRlciIUChJQdXRNZXNzYWdlUmVzcG9uc2UiJAoSQ2xvc2VUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCIVChNDbG9zZVRpY2tldFJlc3BvbnNlIoIBCg5FeHBsYWluUmVxdWVzdBIMCgRyb2xlGAEgASgJEg4KBmFjdGlvbhgCIAEoCRIQCghhc3NpZ25lZBgDIAEoCBIMCgRvcGVuGAQgASgIEg8KB2dyYW50ZWQYBSABKAgSDwoHdHJhaW5lZBgGIAEoCBIQCghzdHJlbmd0aBgHIAEoCSJVCg9FeHBsYWluUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIgCgVydWxlcxgCIAMoCzIRLmxhdGNoa2V5LnYxLlJ1bGUSDwoHdmVyc2lvbhgDIAEoCSIjCgRSdWxlEgwKBG5hbWUYASABKAkSDQoFd29yZHMYAiABKAkiIAoMQXVkaXRSZXF1ZXN0EhAKCHNpbmNlX21zGAEgASgDIngKDUF1ZGl0UmVzcG9uc2USLAoJZGVjaXNpb25zGAEgAygLMhkubGF0Y2hrZXkudjEuRGVza0RlY2lzaW9uEiYKCGZpbmRpbmdzGAIgAygLMhQubGF0Y2hrZXkudjEuRmluZGluZxIRCglzdXNwZW5kZWQYAyADKAkiegoMRGVza0RlY2lzaW9uEg0KBWF0X21zGAEgASgDEg0KBXN0YWZmGAIgASgJEgwKBHJvbGUYAyABKAkSDgoGYWN0aW9uGAQgASgJEg4KBnRpY2tldBgFIAEoBBIPCgdhbGxvd2VkGAYgASgIEg0KBXJ1bGVzGAcgASgJIkQKB0ZpbmRpbmcSDQoFc3RhZmYYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoDRINCgVsaW1pdBgEIAEoDSIgChFCZWdpblNoaWZ0UmVxdWVzdBILCgNraWQYASABKAwiMwoSQmVnaW5TaGlmdFJlc3BvbnNlEg0KBW5vbmNlGAEgASgMEg4KBnNlcnZlchgCIAEoCSIhChFTdGFydFNoaWZ0UmVxdWVzdBIMCgRub3RlGAEgASgMIjIKElN0YXJ0U2hpZnRSZXNwb25zZRINCgV0b2tlbhgBIAEoCRINCgVzdGFmZhgCIAEoDCIRCg9FbmRTaGlmdFJlcXVlc3QiEgoQRW5kU2hpZnRSZXNwb25zZSIRCg9MaXN0RGVza1JlcXVlc3QiIwoRVGFrZVRpY2tldFJlcXVlc3QSDgoGdGlja2V0GAEgASgEIhQKElRha2VUaWNrZXRSZXNwb25zZSIkChJMaXN0R3JhbnRlZFJlcXVlc3QSDgoGdGlja2V0GAEgASgEIiQKE0xpc3RHcmFudGVkUmVzcG9uc2USDQoFbm90ZXMYASADKAwiMwoST3BlbkdyYW50ZWRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDCJ9ChNPcGVuR3JhbnRlZFJlc3BvbnNlEgwKBG5vdGUYASABKAwSDQoFcHJvb2YYAiABKAwSDwoHY2Fwc3VsZRgDIAEoDBImCgZlcG9jaHMYBCADKAsyFi5sYXRjaGtleS52MS5MaW5rRXBvY2gSEAoIb3BlcmF0b3IYBSABKAkiPwoNQWNjZXNzUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSDQoFZ3JhbnQYAiABKAwSDwoHZW50cmllcxgDIAMoDCItCg5BY2Nlc3NSZXNwb25zZRIMCgRub3RlGAEgASgMEg0KBXByb29mGAIgASgMIj0KDlJlbGVhc2VSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDBIMCgRub3RlGAMgASgMIiMKD1JlbGVhc2VSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoDCJ3Cg1VcGxpbmtPcGVuaW5nEgoKAmlkGAEgASgEEgwKBG5vdGUYAiABKAwSDQoFc3RhZmYYAyABKAwSEwoLc3RhZmZfcHJvb2YYBCABKAwSDAoEbWFzaxgFIAEoDBILCgNzZXEYBiABKAQSDQoFcHJvb2YYByABKAwiWgoOVXBsaW5rUmVsZWFzZWQSCgoCaWQYASABKAQSKgoGcmVzdWx0GAIgASgOMhoubGF0Y2hrZXkudjEuT3BlbmluZ1Jlc3VsdBIQCghyZWxlYXNlZBgDIAEoDCIuCgxVcGxpbmtIZWFsdGgSDgoGdGlja2V0GAEgASgEEg4KBmxldHRlchgCIAEoDCqDAQoNT3BlbmluZ1Jlc3VsdBIeChpPUEVOSU5HX1JFU1VMVF9VTlNQRUNJRklFRBAAEhsKF09QRU5JTkdfUkVTVUxUX1JFTEVBU0VEEAESGgoWT1BFTklOR19SRVNVTFRfUkVGVVNFRBACEhkKFU9QRU5JTkdfUkVTVUxUX0ZBSUxFRBADMsoCCgxTdGFmZlNlcnZpY2USPgoFQXBwbHkSGS5sYXRjaGtleS52MS5BcHBseVJlcXVlc3QaGi5sYXRjaGtleS52MS5BcHBseVJlc3BvbnNlElkKDkxpc3RBcHBsaWNhbnRzEiIubGF0Y2hrZXkudjEuTGlzdEFwcGxpY2FudHNSZXF1ZXN0GiMubGF0Y2hrZXkudjEuTGlzdEFwcGxpY2FudHNSZXNwb25zZRJTCgxQdWJsaXNoU3RhZmYSIC5sYXRjaGtleS52MS5QdWJsaXNoU3RhZmZSZXF1ZXN0GiEubGF0Y2hrZXkudjEuUHVibGlzaFN0YWZmUmVzcG9uc2USSgoJTGlzdFN0YWZmEh0ubGF0Y2hrZXkudjEuTGlzdFN0YWZmUmVxdWVzdBoeLmxhdGNoa2V5LnYxLkxpc3RTdGFmZlJlc3BvbnNlMp0DCg1UaWNrZXRTZXJ2aWNlEk0KCk9wZW5UaWNrZXQSHi5sYXRjaGtleS52MS5PcGVuVGlja2V0UmVxdWVzdBofLmxhdGNoa2V5LnYxLk9wZW5UaWNrZXRSZXNwb25zZRJQCgtMaXN0VGlja2V0cxIfLmxhdGNoa2V5LnYxLkxpc3RUaWNrZXRzUmVxdWVzdBogLmxhdGNoa2V5LnYxLkxpc3RUaWNrZXRzUmVzcG9uc2USSgoJR2V0VGlja2V0Eh0ubGF0Y2hrZXkudjEuR2V0VGlja2V0UmVxdWVzdBoeLmxhdGNoa2V5LnYxLkdldFRpY2tldFJlc3BvbnNlEk0KClB1dE1lc3NhZ2USHi5sYXRjaGtleS52MS5QdXRNZXNzYWdlUmVxdWVzdBofLmxhdGNoa2V5LnYxLlB1dE1lc3NhZ2VSZXNwb25zZRJQCgtDbG9zZVRpY2tldBIfLmxhdGNoa2V5LnYxLkNsb3NlVGlja2V0UmVxdWVzdBogLmxhdGNoa2V5LnYxLkNsb3NlVGlja2V0UmVzcG9uc2Uy2QcKC0Rlc2tTZXJ2aWNlEk0KCkJlZ2luU2hpZnQSHi5sYXRjaGtleS52MS5CZWdpblNoaWZ0UmVxdWVzdBofLmxhdGNoa2V5LnYxLkJlZ2luU2hpZnRSZXNwb25zZRJNCgpTdGFydFNoaWZ0Eh4ubGF0Y2hrZXkudjEuU3RhcnRTaGlmdFJlcXVlc3QaHy5sYXRjaGtleS52MS5TdGFydFNoaWZ0UmVzcG9uc2USRwoIRW5kU2hpZnQSHC5sYXRjaGtleS52MS5FbmRTaGlmdFJlcXVlc3QaHS5sYXRjaGtleS52MS5FbmRTaGlmdFJlc3BvbnNlEkoKCExpc3REZXNrEhwubGF0Y2hrZXkudjEuTGlzdERlc2tSZXF1ZXN0GiAubGF0Y2hrZXkudjEuTGlzdFRpY2tldHNSZXNwb25zZRJNCgpUYWtlVGlja2V0Eh4ubGF0Y2hrZXkudjEuVGFrZVRpY2tldFJlcXVlc3QaHy5sYXRjaGtleS52MS5UYWtlVGlja2V0UmVzcG9uc2USSwoKUmVhZFRpY2tldBIdLmxhdGNoa2V5LnYxLkdldFRpY2tldFJlcXVlc3QaHi5sYXRjaGtleS52MS5HZXRUaWNrZXRSZXNwb25zZRJICgVSZXBseRIeLmxhdGNoa2V5LnYxLlB1dE1lc3NhZ2VSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuUHV0TWVzc2FnZVJlc3BvbnNlElAKC0xpc3RHcmFudGVkEh8ubGF0Y2hrZXkudjEuTGlzdEdyYW50ZWRSZXF1ZXN0GiAubGF0Y2hrZXkudjEuTGlzdEdyYW50ZWRSZXNwb25zZRJQCgtPcGVuR3JhbnRlZBIfLmxhdGNoa2V5LnYxLk9wZW5HcmFudGVkUmVxdWVzdBogLmxhdGNoa2V5LnYxLk9wZW5HcmFudGVkUmVzcG9uc2USQQoGQWNjZXNzEhoubGF0Y2hrZXkudjEuQWNjZXNzUmVxdWVzdBobLmxhdGNoa2V5LnYxLkFjY2Vzc1Jlc3BvbnNlEkQKB1JlbGVhc2USGy5sYXRjaGtleS52MS5SZWxlYXNlUmVxdWVzdBocLmxhdGNoa2V5LnYxLlJlbGVhc2VSZXNwb25zZRJECgdFeHBsYWluEhsubGF0Y2hrZXkudjEuRXhwbGFpblJlcXVlc3QaHC5sYXRjaGtleS52MS5FeHBsYWluUmVzcG9uc2USPgoFQXVkaXQSGS5sYXRjaGtleS52MS5BdWRpdFJlcXVlc3QaGi5sYXRjaGtleS52MS5BdWRpdFJlc3BvbnNlQjtaOWxhdGNoa2V5LmRldi9sYXRjaGtleS9pbnRlcm5hbC9hcGkvbGF0Y2hrZXkvdjE7bGF0Y2hrZXl2MWIGcHJvdG8z", [file_latchkey_v1_latchkey, file_latchkey_v1_link]);
+  fileDesc("ChZsYXRjaGtleS92MS9kZXNrLnByb3RvEgtsYXRjaGtleS52MSIpCgxBcHBseVJlcXVlc3QSDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwiDwoNQXBwbHlSZXNwb25zZSIXChVMaXN0QXBwbGljYW50c1JlcXVlc3QiRgoWTGlzdEFwcGxpY2FudHNSZXNwb25zZRIsCgphcHBsaWNhbnRzGAEgAygLMhgubGF0Y2hrZXkudjEuQXBwbGljYXRpb24iPQoLQXBwbGljYXRpb24SDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwSEwoLcmVjZWl2ZWRfbXMYAyABKAMiIwoTUHVibGlzaFN0YWZmUmVxdWVzdBIMCgRub3RlGAEgASgMIhYKFFB1Ymxpc2hTdGFmZlJlc3BvbnNlIh4KEExpc3RTdGFmZlJlcXVlc3QSCgoCaWQYASABKAkiOwoRTGlzdFN0YWZmUmVzcG9uc2USJgoFc3RhZmYYASADKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5IikKClN0YWZmRW50cnkSDAoEbm90ZRgBIAEoDBINCgVwcm9vZhgCIAEoDCIiChFPcGVuVGlja2V0UmVxdWVzdBINCgV0b3BpYxgBIAEoCSJMChJPcGVuVGlja2V0UmVzcG9uc2USDgoGdGlja2V0GAEgASgEEiYKBWFnZW50GAIgASgLMhcubGF0Y2hrZXkudjEuU3RhZmZFbnRyeSIUChJMaXN0VGlja2V0c1JlcXVlc3QiOwoTTGlzdFRpY2tldHNSZXNwb25zZRIkCgd0aWNrZXRzGAEgAygLMhMubGF0Y2hrZXkudjEuVGlja2V0IpEBCgZUaWNrZXQSDgoGdGlja2V0GAEgASgEEg0KBXRvcGljGAIgASgJEg0KBXN0YXRlGAMgASgJEhEKCW9wZW5lZF9tcxgEIAEoAxISCgp1cGRhdGVkX21zGAUgASgDEg0KBWFnZW50GAYgASgJEhAKCG1lc3NhZ2VzGAcgASgNEhEKCWhvdXNlaG9sZBgIIAEoDCIiChBHZXRUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCKnAQoRR2V0VGlja2V0UmVzcG9uc2USIwoGdGlja2V0GAEgASgLMhMubGF0Y2hrZXkudjEuVGlja2V0Eg8KB2xldHRlcnMYAiADKAwSJgoFYWdlbnQYAyABKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5Eg4KBmhlYWx0aBgEIAMoDBIkCgdyZWFkZXJzGAUgAygLMhMubGF0Y2hrZXkudjEuUmVhZGVyIiwKBlJlYWRlchILCgNraWQYASABKAwSCQoBeBgCIAEoDBIKCgJlZBgDIAEoDCJJChFQdXRNZXNzYWdlUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSJAoHbGV0dGVycxgCIAMoCzITLmxhdGNoa2V5LnYxLkxldHRlciIUChJQdXRNZXNzYWdlUmVzcG9uc2UiJAoSQ2xvc2VUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCIVChNDbG9zZVRpY2tldFJlc3BvbnNlIoIBCg5FeHBsYWluUmVxdWVzdBIMCgRyb2xlGAEgASgJEg4KBmFjdGlvbhgCIAEoCRIQCghhc3NpZ25lZBgDIAEoCBIMCgRvcGVuGAQgASgIEg8KB2dyYW50ZWQYBSABKAgSDwoHdHJhaW5lZBgGIAEoCBIQCghzdHJlbmd0aBgHIAEoCSJVCg9FeHBsYWluUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIgCgVydWxlcxgCIAMoCzIRLmxhdGNoa2V5LnYxLlJ1bGUSDwoHdmVyc2lvbhgDIAEoCSIjCgRSdWxlEgwKBG5hbWUYASABKAkSDQoFd29yZHMYAiABKAkiIAoMQXVkaXRSZXF1ZXN0EhAKCHNpbmNlX21zGAEgASgDIngKDUF1ZGl0UmVzcG9uc2USLAoJZGVjaXNpb25zGAEgAygLMhkubGF0Y2hrZXkudjEuRGVza0RlY2lzaW9uEiYKCGZpbmRpbmdzGAIgAygLMhQubGF0Y2hrZXkudjEuRmluZGluZxIRCglzdXNwZW5kZWQYAyADKAkiegoMRGVza0RlY2lzaW9uEg0KBWF0X21zGAEgASgDEg0KBXN0YWZmGAIgASgJEgwKBHJvbGUYAyABKAkSDgoGYWN0aW9uGAQgASgJEg4KBnRpY2tldBgFIAEoBBIPCgdhbGxvd2VkGAYgASgIEg0KBXJ1bGVzGAcgASgJIkQKB0ZpbmRpbmcSDQoFc3RhZmYYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoDRINCgVsaW1pdBgEIAEoDSIgChFCZWdpblNoaWZ0UmVxdWVzdBILCgNraWQYASABKAwiMwoSQmVnaW5TaGlmdFJlc3BvbnNlEg0KBW5vbmNlGAEgASgMEg4KBnNlcnZlchgCIAEoCSIhChFTdGFydFNoaWZ0UmVxdWVzdBIMCgRub3RlGAEgASgMIjIKElN0YXJ0U2hpZnRSZXNwb25zZRINCgV0b2tlbhgBIAEoCRINCgVzdGFmZhgCIAEoDCIRCg9FbmRTaGlmdFJlcXVlc3QiEgoQRW5kU2hpZnRSZXNwb25zZSIRCg9MaXN0RGVza1JlcXVlc3QiIwoRVGFrZVRpY2tldFJlcXVlc3QSDgoGdGlja2V0GAEgASgEIhQKElRha2VUaWNrZXRSZXNwb25zZSIkChJMaXN0R3JhbnRlZFJlcXVlc3QSDgoGdGlja2V0GAEgASgEIiQKE0xpc3RHcmFudGVkUmVzcG9uc2USDQoFbm90ZXMYASADKAwiMwoST3BlbkdyYW50ZWRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDCJ9ChNPcGVuR3JhbnRlZFJlc3BvbnNlEgwKBG5vdGUYASABKAwSDQoFcHJvb2YYAiABKAwSDwoHY2Fwc3VsZRgDIAEoDBImCgZlcG9jaHMYBCADKAsyFi5sYXRjaGtleS52MS5MaW5rRXBvY2gSEAoIb3BlcmF0b3IYBSABKAkiPwoNQWNjZXNzUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSDQoFZ3JhbnQYAiABKAwSDwoHZW50cmllcxgDIAMoDCItCg5BY2Nlc3NSZXNwb25zZRIMCgRub3RlGAEgASgMEg0KBXByb29mGAIgASgMIj0KDlJlbGVhc2VSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDBIMCgRub3RlGAMgASgMIiMKD1JlbGVhc2VSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoDCJ3Cg1VcGxpbmtPcGVuaW5nEgoKAmlkGAEgASgEEgwKBG5vdGUYAiABKAwSDQoFc3RhZmYYAyABKAwSEwoLc3RhZmZfcHJvb2YYBCABKAwSDAoEbWFzaxgFIAEoDBILCgNzZXEYBiABKAQSDQoFcHJvb2YYByABKAwiWgoOVXBsaW5rUmVsZWFzZWQSCgoCaWQYASABKAQSKgoGcmVzdWx0GAIgASgOMhoubGF0Y2hrZXkudjEuT3BlbmluZ1Jlc3VsdBIQCghyZWxlYXNlZBgDIAEoDCIuCgxVcGxpbmtIZWFsdGgSDgoGdGlja2V0GAEgASgEEg4KBmxldHRlchgCIAEoDCKHAQoRQWRkUmVxdWVzdFJlcXVlc3QSDAoEa2luZBgBIAEoCRIPCgdjb3VudHJ5GAIgASgJEhEKCWhvdXNlaG9sZBgDIAEoDBIMCgRmcm9tGAQgASgDEg0KBXVudGlsGAUgASgDEhAKCGRvY3VtZW50GAYgASgMEhEKCWdhZ191bnRpbBgHIAEoAyIlChJBZGRSZXF1ZXN0UmVzcG9uc2USDwoHcmVxdWVzdBgBIAEoBCIVChNMaXN0UmVxdWVzdHNSZXF1ZXN0IkMKFExpc3RSZXF1ZXN0c1Jlc3BvbnNlEisKCHJlcXVlc3RzGAEgAygLMhkubGF0Y2hrZXkudjEuTGVnYWxSZXF1ZXN0It4BCgxMZWdhbFJlcXVlc3QSDwoHcmVxdWVzdBgBIAEoBBIMCgRraW5kGAIgASgJEg8KB2NvdW50cnkYAyABKAkSEQoJaG91c2Vob2xkGAQgASgMEgwKBGZyb20YBSABKAMSDQoFdW50aWwYBiABKAMSEAoIZG9jdW1lbnQYByABKAwSEQoJZ2FnX3VudGlsGAggASgDEg0KBXN0YXRlGAkgASgJEhIKCmVudGVyZWRfYnkYCiABKAkSEgoKZGVjaWRlZF9ieRgLIAEoCRISCgplbnRlcmVkX21zGAwgASgDIjkKFERlY2lkZVJlcXVlc3RSZXF1ZXN0Eg8KB3JlcXVlc3QYASABKAQSEAoIZGlzY2xvc2UYAiABKAgiFwoVRGVjaWRlUmVxdWVzdFJlc3BvbnNlIhgKFkxpc3REaXNjbG9zdXJlc1JlcXVlc3QiRwoXTGlzdERpc2Nsb3N1cmVzUmVzcG9uc2USLAoLZGlzY2xvc3VyZXMYASADKAsyFy5sYXRjaGtleS52MS5EaXNjbG9zdXJlIlsKCkRpc2Nsb3N1cmUSDwoHcmVxdWVzdBgBIAEoBBIMCgRraW5kGAIgASgJEg8KB2NvdW50cnkYAyABKAkSDwoHbGlzdGluZxgEIAEoCRIMCgRzYWx0GAUgASgMKoMBCg1PcGVuaW5nUmVzdWx0Eh4KGk9QRU5JTkdfUkVTVUxUX1VOU1BFQ0lGSUVEEAASGwoXT1BFTklOR19SRVNVTFRfUkVMRUFTRUQQARIaChZPUEVOSU5HX1JFU1VMVF9SRUZVU0VEEAISGQoVT1BFTklOR19SRVNVTFRfRkFJTEVEEAMyygIKDFN0YWZmU2VydmljZRI+CgVBcHBseRIZLmxhdGNoa2V5LnYxLkFwcGx5UmVxdWVzdBoaLmxhdGNoa2V5LnYxLkFwcGx5UmVzcG9uc2USWQoOTGlzdEFwcGxpY2FudHMSIi5sYXRjaGtleS52MS5MaXN0QXBwbGljYW50c1JlcXVlc3QaIy5sYXRjaGtleS52MS5MaXN0QXBwbGljYW50c1Jlc3BvbnNlElMKDFB1Ymxpc2hTdGFmZhIgLmxhdGNoa2V5LnYxLlB1Ymxpc2hTdGFmZlJlcXVlc3QaIS5sYXRjaGtleS52MS5QdWJsaXNoU3RhZmZSZXNwb25zZRJKCglMaXN0U3RhZmYSHS5sYXRjaGtleS52MS5MaXN0U3RhZmZSZXF1ZXN0Gh4ubGF0Y2hrZXkudjEuTGlzdFN0YWZmUmVzcG9uc2UynQMKDVRpY2tldFNlcnZpY2USTQoKT3BlblRpY2tldBIeLmxhdGNoa2V5LnYxLk9wZW5UaWNrZXRSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuT3BlblRpY2tldFJlc3BvbnNlElAKC0xpc3RUaWNrZXRzEh8ubGF0Y2hrZXkudjEuTGlzdFRpY2tldHNSZXF1ZXN0GiAubGF0Y2hrZXkudjEuTGlzdFRpY2tldHNSZXNwb25zZRJKCglHZXRUaWNrZXQSHS5sYXRjaGtleS52MS5HZXRUaWNrZXRSZXF1ZXN0Gh4ubGF0Y2hrZXkudjEuR2V0VGlja2V0UmVzcG9uc2USTQoKUHV0TWVzc2FnZRIeLmxhdGNoa2V5LnYxLlB1dE1lc3NhZ2VSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuUHV0TWVzc2FnZVJlc3BvbnNlElAKC0Nsb3NlVGlja2V0Eh8ubGF0Y2hrZXkudjEuQ2xvc2VUaWNrZXRSZXF1ZXN0GiAubGF0Y2hrZXkudjEuQ2xvc2VUaWNrZXRSZXNwb25zZTLZBwoLRGVza1NlcnZpY2USTQoKQmVnaW5TaGlmdBIeLmxhdGNoa2V5LnYxLkJlZ2luU2hpZnRSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuQmVnaW5TaGlmdFJlc3BvbnNlEk0KClN0YXJ0U2hpZnQSHi5sYXRjaGtleS52MS5TdGFydFNoaWZ0UmVxdWVzdBofLmxhdGNoa2V5LnYxLlN0YXJ0U2hpZnRSZXNwb25zZRJHCghFbmRTaGlmdBIcLmxhdGNoa2V5LnYxLkVuZFNoaWZ0UmVxdWVzdBodLmxhdGNoa2V5LnYxLkVuZFNoaWZ0UmVzcG9uc2USSgoITGlzdERlc2sSHC5sYXRjaGtleS52MS5MaXN0RGVza1JlcXVlc3QaIC5sYXRjaGtleS52MS5MaXN0VGlja2V0c1Jlc3BvbnNlEk0KClRha2VUaWNrZXQSHi5sYXRjaGtleS52MS5UYWtlVGlja2V0UmVxdWVzdBofLmxhdGNoa2V5LnYxLlRha2VUaWNrZXRSZXNwb25zZRJLCgpSZWFkVGlja2V0Eh0ubGF0Y2hrZXkudjEuR2V0VGlja2V0UmVxdWVzdBoeLmxhdGNoa2V5LnYxLkdldFRpY2tldFJlc3BvbnNlEkgKBVJlcGx5Eh4ubGF0Y2hrZXkudjEuUHV0TWVzc2FnZVJlcXVlc3QaHy5sYXRjaGtleS52MS5QdXRNZXNzYWdlUmVzcG9uc2USUAoLTGlzdEdyYW50ZWQSHy5sYXRjaGtleS52MS5MaXN0R3JhbnRlZFJlcXVlc3QaIC5sYXRjaGtleS52MS5MaXN0R3JhbnRlZFJlc3BvbnNlElAKC09wZW5HcmFudGVkEh8ubGF0Y2hrZXkudjEuT3BlbkdyYW50ZWRSZXF1ZXN0GiAubGF0Y2hrZXkudjEuT3BlbkdyYW50ZWRSZXNwb25zZRJBCgZBY2Nlc3MSGi5sYXRjaGtleS52MS5BY2Nlc3NSZXF1ZXN0GhsubGF0Y2hrZXkudjEuQWNjZXNzUmVzcG9uc2USRAoHUmVsZWFzZRIbLmxhdGNoa2V5LnYxLlJlbGVhc2VSZXF1ZXN0GhwubGF0Y2hrZXkudjEuUmVsZWFzZVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5sYXRjaGtleS52MS5FeHBsYWluUmVxdWVzdBocLmxhdGNoa2V5LnYxLkV4cGxhaW5SZXNwb25zZRI+CgVBdWRpdBIZLmxhdGNoa2V5LnYxLkF1ZGl0UmVxdWVzdBoaLmxhdGNoa2V5LnYxLkF1ZGl0UmVzcG9uc2Uy6AIKDExlZ2FsU2VydmljZRJNCgpBZGRSZXF1ZXN0Eh4ubGF0Y2hrZXkudjEuQWRkUmVxdWVzdFJlcXVlc3QaHy5sYXRjaGtleS52MS5BZGRSZXF1ZXN0UmVzcG9uc2USUwoMTGlzdFJlcXVlc3RzEiAubGF0Y2hrZXkudjEuTGlzdFJlcXVlc3RzUmVxdWVzdBohLmxhdGNoa2V5LnYxLkxpc3RSZXF1ZXN0c1Jlc3BvbnNlElYKDURlY2lkZVJlcXVlc3QSIS5sYXRjaGtleS52MS5EZWNpZGVSZXF1ZXN0UmVxdWVzdBoiLmxhdGNoa2V5LnYxLkRlY2lkZVJlcXVlc3RSZXNwb25zZRJcCg9MaXN0RGlzY2xvc3VyZXMSIy5sYXRjaGtleS52MS5MaXN0RGlzY2xvc3VyZXNSZXF1ZXN0GiQubGF0Y2hrZXkudjEuTGlzdERpc2Nsb3N1cmVzUmVzcG9uc2VCO1o5bGF0Y2hrZXkuZGV2L2xhdGNoa2V5L2ludGVybmFsL2FwaS9sYXRjaGtleS92MTtsYXRjaGtleXYxYgZwcm90bzM", [file_latchkey_v1_latchkey, file_latchkey_v1_link]);
 
 /**
  * @generated from message latchkey.v1.ApplyRequest
@@ -1194,6 +1194,294 @@ export const UplinkHealthSchema: GenMessage<UplinkHealth> = /*@__PURE__*/
   messageDesc(file_latchkey_v1_desk, 48);
 
 /**
+ * @generated from message latchkey.v1.AddRequestRequest
+ */
+export type AddRequestRequest = Message<"latchkey.v1.AddRequestRequest"> & {
+  /**
+   * court-order, warrant, subpoena, emergency, other
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * two letters
+   *
+   * @generated from field: string country = 2;
+   */
+  country: string;
+
+  /**
+   * @generated from field: bytes household = 3;
+   */
+  household: Uint8Array;
+
+  /**
+   * of footage, unix seconds
+   *
+   * @generated from field: int64 from = 4;
+   */
+  from: bigint;
+
+  /**
+   * @generated from field: int64 until = 5;
+   */
+  until: bigint;
+
+  /**
+   * H of the paper; empty: none
+   *
+   * @generated from field: bytes document = 6;
+   */
+  document: Uint8Array;
+
+  /**
+   * unix seconds; 0: the household is told at once
+   *
+   * @generated from field: int64 gag_until = 7;
+   */
+  gagUntil: bigint;
+};
+
+/**
+ * Describes the message latchkey.v1.AddRequestRequest.
+ * Use `create(AddRequestRequestSchema)` to create a new message.
+ */
+export const AddRequestRequestSchema: GenMessage<AddRequestRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 49);
+
+/**
+ * @generated from message latchkey.v1.AddRequestResponse
+ */
+export type AddRequestResponse = Message<"latchkey.v1.AddRequestResponse"> & {
+  /**
+   * @generated from field: uint64 request = 1;
+   */
+  request: bigint;
+};
+
+/**
+ * Describes the message latchkey.v1.AddRequestResponse.
+ * Use `create(AddRequestResponseSchema)` to create a new message.
+ */
+export const AddRequestResponseSchema: GenMessage<AddRequestResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 50);
+
+/**
+ * @generated from message latchkey.v1.ListRequestsRequest
+ */
+export type ListRequestsRequest = Message<"latchkey.v1.ListRequestsRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.ListRequestsRequest.
+ * Use `create(ListRequestsRequestSchema)` to create a new message.
+ */
+export const ListRequestsRequestSchema: GenMessage<ListRequestsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 51);
+
+/**
+ * @generated from message latchkey.v1.ListRequestsResponse
+ */
+export type ListRequestsResponse = Message<"latchkey.v1.ListRequestsResponse"> & {
+  /**
+   * newest first
+   *
+   * @generated from field: repeated latchkey.v1.LegalRequest requests = 1;
+   */
+  requests: LegalRequest[];
+};
+
+/**
+ * Describes the message latchkey.v1.ListRequestsResponse.
+ * Use `create(ListRequestsResponseSchema)` to create a new message.
+ */
+export const ListRequestsResponseSchema: GenMessage<ListRequestsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 52);
+
+/**
+ * @generated from message latchkey.v1.LegalRequest
+ */
+export type LegalRequest = Message<"latchkey.v1.LegalRequest"> & {
+  /**
+   * @generated from field: uint64 request = 1;
+   */
+  request: bigint;
+
+  /**
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string country = 3;
+   */
+  country: string;
+
+  /**
+   * @generated from field: bytes household = 4;
+   */
+  household: Uint8Array;
+
+  /**
+   * @generated from field: int64 from = 5;
+   */
+  from: bigint;
+
+  /**
+   * @generated from field: int64 until = 6;
+   */
+  until: bigint;
+
+  /**
+   * @generated from field: bytes document = 7;
+   */
+  document: Uint8Array;
+
+  /**
+   * @generated from field: int64 gag_until = 8;
+   */
+  gagUntil: bigint;
+
+  /**
+   * @generated from field: string state = 9;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string entered_by = 10;
+   */
+  enteredBy: string;
+
+  /**
+   * @generated from field: string decided_by = 11;
+   */
+  decidedBy: string;
+
+  /**
+   * @generated from field: int64 entered_ms = 12;
+   */
+  enteredMs: bigint;
+};
+
+/**
+ * Describes the message latchkey.v1.LegalRequest.
+ * Use `create(LegalRequestSchema)` to create a new message.
+ */
+export const LegalRequestSchema: GenMessage<LegalRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 53);
+
+/**
+ * @generated from message latchkey.v1.DecideRequestRequest
+ */
+export type DecideRequestRequest = Message<"latchkey.v1.DecideRequestRequest"> & {
+  /**
+   * @generated from field: uint64 request = 1;
+   */
+  request: bigint;
+
+  /**
+   * false: refuse
+   *
+   * @generated from field: bool disclose = 2;
+   */
+  disclose: boolean;
+};
+
+/**
+ * Describes the message latchkey.v1.DecideRequestRequest.
+ * Use `create(DecideRequestRequestSchema)` to create a new message.
+ */
+export const DecideRequestRequestSchema: GenMessage<DecideRequestRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 54);
+
+/**
+ * @generated from message latchkey.v1.DecideRequestResponse
+ */
+export type DecideRequestResponse = Message<"latchkey.v1.DecideRequestResponse"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.DecideRequestResponse.
+ * Use `create(DecideRequestResponseSchema)` to create a new message.
+ */
+export const DecideRequestResponseSchema: GenMessage<DecideRequestResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 55);
+
+/**
+ * @generated from message latchkey.v1.ListDisclosuresRequest
+ */
+export type ListDisclosuresRequest = Message<"latchkey.v1.ListDisclosuresRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.ListDisclosuresRequest.
+ * Use `create(ListDisclosuresRequestSchema)` to create a new message.
+ */
+export const ListDisclosuresRequestSchema: GenMessage<ListDisclosuresRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 56);
+
+/**
+ * @generated from message latchkey.v1.ListDisclosuresResponse
+ */
+export type ListDisclosuresResponse = Message<"latchkey.v1.ListDisclosuresResponse"> & {
+  /**
+   * newest first
+   *
+   * @generated from field: repeated latchkey.v1.Disclosure disclosures = 1;
+   */
+  disclosures: Disclosure[];
+};
+
+/**
+ * Describes the message latchkey.v1.ListDisclosuresResponse.
+ * Use `create(ListDisclosuresResponseSchema)` to create a new message.
+ */
+export const ListDisclosuresResponseSchema: GenMessage<ListDisclosuresResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 57);
+
+/**
+ * @generated from message latchkey.v1.Disclosure
+ */
+export type Disclosure = Message<"latchkey.v1.Disclosure"> & {
+  /**
+   * @generated from field: uint64 request = 1;
+   */
+  request: bigint;
+
+  /**
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string country = 3;
+   */
+  country: string;
+
+  /**
+   * what was handed over: ids, times, hashes; the chain has its hash
+   *
+   * @generated from field: string listing = 4;
+   */
+  listing: string;
+
+  /**
+   * of a commitment that was closed before; empty: none
+   *
+   * @generated from field: bytes salt = 5;
+   */
+  salt: Uint8Array;
+};
+
+/**
+ * Describes the message latchkey.v1.Disclosure.
+ * Use `create(DisclosureSchema)` to create a new message.
+ */
+export const DisclosureSchema: GenMessage<Disclosure> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 58);
+
+/**
  * @generated from enum latchkey.v1.OpeningResult
  */
 export enum OpeningResult {
@@ -1461,4 +1749,55 @@ export const DeskService: GenService<{
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_v1_desk, 2);
+
+/**
+ * LegalService is for staff of the role legal, and for members about their own
+ * household.
+ *
+ * @generated from service latchkey.v1.LegalService
+ */
+export const LegalService: GenService<{
+  /**
+   * AddRequest enters a request of an authority; the public log says that there is
+   * one.
+   *
+   * @generated from rpc latchkey.v1.LegalService.AddRequest
+   */
+  addRequest: {
+    methodKind: "unary";
+    input: typeof AddRequestRequestSchema;
+    output: typeof AddRequestResponseSchema;
+  },
+  /**
+   * @generated from rpc latchkey.v1.LegalService.ListRequests
+   */
+  listRequests: {
+    methodKind: "unary";
+    input: typeof ListRequestsRequestSchema;
+    output: typeof ListRequestsResponseSchema;
+  },
+  /**
+   * DecideRequest refuses a request or hands over what the operator has. It takes
+   * another person than the one who entered it.
+   *
+   * @generated from rpc latchkey.v1.LegalService.DecideRequest
+   */
+  decideRequest: {
+    methodKind: "unary";
+    input: typeof DecideRequestRequestSchema;
+    output: typeof DecideRequestResponseSchema;
+  },
+  /**
+   * ListDisclosures tells a member what was handed over of his household, unless
+   * the operator may not say so yet.
+   *
+   * @generated from rpc latchkey.v1.LegalService.ListDisclosures
+   */
+  listDisclosures: {
+    methodKind: "unary";
+    input: typeof ListDisclosuresRequestSchema;
+    output: typeof ListDisclosuresResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_latchkey_v1_desk, 3);
 

@@ -1,0 +1,284 @@
+package cloud
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"latchkey.dev/latchkey"
+	"latchkey.dev/latchkey/chain"
+	v1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
+	"latchkey.dev/latchkey/internal/cloud/catalog"
+	"latchkey.dev/latchkey/internal/cloud/policy"
+	"latchkey.dev/latchkey/ledger"
+)
+
+// legalService implements latchkey.v1.LegalService: requests of authorities. What
+// the operator has, and can hand over, is ciphertext and signed statements.
+type legalService struct{ s *Server }
+
+const maxGag = 5 * 365 * 24 * time.Hour
+
+func (l *legalService) AddRequest(ctx context.Context, req *connect.Request[v1.AddRequestRequest]) (*connect.Response[v1.AddRequestResponse], error) {
+	n, err := l.add(ctx, req.Msg)
+	if err != nil {
+		return nil, l.s.answer(ctx, err)
+	}
+	return connect.NewResponse(&v1.AddRequestResponse{Request: n}), nil
+}
+
+func (l *legalService) add(ctx context.Context, m *v1.AddRequestRequest) (uint64, error) {
+	who, now := shiftOf(ctx), time.Now()
+	if err := l.s.decide(ctx, who, policy.LegalAdd, nil, false); err != nil {
+		return 0, err
+	}
+	if n := len(m.GetDocument()); len(m.GetHousehold()) != latchkey.IDSize || n != 0 && n != latchkey.HashSize || !saneRange(m.GetFrom(), m.GetUntil()) || m.GetGagUntil() < 0 || m.GetGagUntil() > now.Add(maxGag).Unix() {
+		return 0, fmt.Errorf("cloud: legal: %w: want a household, a range of footage, and perhaps the hash of a paper and the end of a gag", latchkey.ErrInvalid)
+	}
+	r := catalog.LegalRequest{
+		Kind: m.GetKind(), Country: m.GetCountry(), Household: latchkey.HouseholdID(m.GetHousehold()), From: m.GetFrom(), Until: m.GetUntil(),
+		GagUntil: m.GetGagUntil(), State: ledger.LegalReceived, EnteredBy: who.ID, Entered: now,
+	}
+	copy(r.Document[:], m.GetDocument())
+	if err := (ledger.Legal{Number: 1, Kind: r.Kind, Country: r.Country, State: r.State, Time: now.Unix()}).Check(); err != nil {
+		return 0, err
+	}
+	if _, err := l.s.homes.state(ctx, r.Household); err != nil {
+		return 0, err
+	}
+	n, err := l.s.catalog.AddLegal(ctx, r, func(n uint64) ([]byte, error) { return l.s.legalNote(n, r) })
+	l.s.ledger.Kick()
+	return n, err
+}
+
+// legalNote is the public note of a request in its state of now.
+func (s *Server) legalNote(n uint64, r catalog.LegalRequest) ([]byte, error) {
+	return s.ledger.Sign(ledger.Legal{Number: n, Kind: r.Kind, Country: r.Country, State: r.State, Time: time.Now().Unix()}.Text())
+}
+
+func (l *legalService) ListRequests(ctx context.Context, _ *connect.Request[v1.ListRequestsRequest]) (*connect.Response[v1.ListRequestsResponse], error) {
+	if err := l.s.decide(ctx, shiftOf(ctx), policy.LegalList, nil, false); err != nil {
+		return nil, l.s.answer(ctx, err)
+	}
+	all, err := l.s.catalog.Legal(ctx, latchkey.HouseholdID{})
+	if err != nil {
+		return nil, l.s.answer(ctx, err)
+	}
+	res := &v1.ListRequestsResponse{}
+	for _, r := range all {
+		res.Requests = append(res.Requests, &v1.LegalRequest{
+			Request: r.N, Kind: r.Kind, Country: r.Country, Household: r.Household[:], From: r.From, Until: r.Until, Document: r.Document[:],
+			GagUntil: r.GagUntil, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, EnteredMs: r.Entered.UnixMilli(),
+		})
+	}
+	return connect.NewResponse(res), nil
+}
+
+// legalRequest finds one request.
+func (s *Server) legalRequest(ctx context.Context, n uint64) (catalog.LegalRequest, error) {
+	all, err := s.catalog.Legal(ctx, latchkey.HouseholdID{})
+	if err != nil {
+		return catalog.LegalRequest{}, err
+	}
+	i := slices.IndexFunc(all, func(r catalog.LegalRequest) bool { return r.N == n })
+	if i < 0 {
+		return catalog.LegalRequest{}, fmt.Errorf("cloud: legal: request: %w", latchkey.ErrNotFound)
+	}
+	return all[i], nil
+}
+
+func (l *legalService) DecideRequest(ctx context.Context, req *connect.Request[v1.DecideRequestRequest]) (*connect.Response[v1.DecideRequestResponse], error) {
+	if err := l.settle(ctx, req.Msg.GetRequest(), req.Msg.GetDisclose()); err != nil {
+		return nil, l.s.answer(ctx, err)
+	}
+	return connect.NewResponse(&v1.DecideRequestResponse{}), nil
+}
+
+// settle refuses a request, or hands over: the household's chain says so before
+// anything can be fetched, in clear or, while the operator may not say it, as a
+// commitment.
+func (l *legalService) settle(ctx context.Context, n uint64, disclose bool) error {
+	who := shiftOf(ctx)
+	r, err := l.s.legalRequest(ctx, n)
+	if err != nil {
+		return err
+	}
+	if err := l.s.decideAs(ctx, who, policy.LegalDecide, nil, false, r.EnteredBy == who.ID); err != nil {
+		return err
+	}
+	if r.State != ledger.LegalReceived {
+		return fmt.Errorf("cloud: legal: %w: request %d was decided already", latchkey.ErrConflict, n)
+	}
+	r.DecidedBy, r.State = who.ID, ledger.LegalRefused
+	if disclose {
+		r.State = ledger.LegalDisclosed
+		if r.Listing, err = l.s.listing(ctx, r); err != nil {
+			return err
+		}
+		salt := newSalt()
+		r.Salt, r.Told = salt[:], r.GagUntil <= time.Now().Unix()
+		action, object := "disclosed", latchkey.Hash(sha256.Sum256(r.Listing))
+		if !r.Told {
+			action, object = "sealed", sha256.Sum256(append(salt[:], r.Listing...))
+		}
+		if err := l.s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:])); err != nil {
+			return err
+		}
+	}
+	public, err := l.s.legalNote(n, r)
+	if err != nil {
+		return err
+	}
+	err = l.s.catalog.SettleLegal(ctx, r, ledger.LegalReceived, public)
+	l.s.ledger.Kick()
+	return err
+}
+
+// listing names all that is handed over, by ids and hashes.
+func (s *Server) listing(ctx context.Context, r catalog.LegalRequest) ([]byte, error) {
+	state, err := s.homes.state(ctx, r.Household)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "request %d\nkind %s\ncountry %s\nhousehold %s\nfrom %d\nuntil %d\nstatements 0 to %d\n", r.N, r.Kind, r.Country, r.Household, r.From, r.Until, state.Seq)
+	for _, t := range state.Tracks() {
+		for at := (catalog.Position{}); ; {
+			reels, err := s.catalog.ReelsBetween(ctx, r.Household, t.ID, r.From, r.Until, at, reelPage)
+			if err != nil {
+				return nil, err
+			}
+			for _, reel := range reels {
+				fmt.Fprintf(&b, "sealed %s %s %d %d %d %s\n", reel.Track, reel.Epoch, reel.FirstSeq, reel.LastSeq, reel.Bytes, reel.Digest)
+				at = reel.First()
+				at.Seq++
+			}
+			if len(reels) < reelPage {
+				break
+			}
+		}
+	}
+	return []byte(b.String()), nil
+}
+
+// tellGagged tells households what the operator may say by now.
+func (s *Server) tellGagged(ctx context.Context, now time.Time) error {
+	all, err := s.catalog.Legal(ctx, latchkey.HouseholdID{})
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.State != ledger.LegalDisclosed || r.Told || r.GagUntil > now.Unix() {
+			continue
+		}
+		object := sha256.Sum256(r.Listing)
+		if err := s.tell(ctx, r.Household, latchkey.Kid{}, "disclosed", latchkey.B64(object[:])); err != nil {
+			return err
+		}
+		if err := s.catalog.ToldLegal(ctx, r.N); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *legalService) ListDisclosures(ctx context.Context, _ *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error) {
+	all, err := l.s.catalog.Legal(ctx, sessionOf(ctx).Household)
+	if err != nil {
+		return nil, l.s.answer(ctx, err)
+	}
+	res := &v1.ListDisclosuresResponse{}
+	for _, r := range all {
+		if r.State == ledger.LegalDisclosed && r.Told {
+			res.Disclosures = append(res.Disclosures, &v1.Disclosure{Request: r.N, Kind: r.Kind, Country: r.Country, Listing: string(r.Listing), Salt: r.Salt})
+		}
+	}
+	return connect.NewResponse(res), nil
+}
+
+// serveDisclosed runs GET /v1/legal/{request}: a tar of what was decided to be
+// handed over. There is nothing in it that the operator could open.
+func (s *Server) serveDisclosed(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	n, err := strconv.ParseUint(r.PathValue("request"), 10, 63)
+	if err != nil {
+		s.refuse(w, r, fmt.Errorf("cloud: legal: %w: no number", latchkey.ErrInvalid))
+		return
+	}
+	if err := s.decide(ctx, shiftOf(ctx), policy.LegalFetch, nil, false); err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	q, err := s.legalRequest(ctx, n)
+	if err == nil && q.State != ledger.LegalDisclosed {
+		err = fmt.Errorf("cloud: legal: %w: request %d is %s", latchkey.ErrRefused, n, q.State)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-tar")
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Now().Add(footageWait)) // not every writer has deadlines
+	if err := s.bundle(ctx, tar.NewWriter(w), q); err != nil {
+		s.log.ErrorContext(ctx, "handing over failed", "request", n, "err", err)
+		panic(http.ErrAbortHandler) // an answer that is cut short is no tar
+	}
+}
+
+func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalRequest) error {
+	put := func(name string, b []byte) error {
+		err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(b)), Format: tar.FormatUSTAR})
+		if err == nil {
+			_, err = out.Write(b)
+		}
+		return err
+	}
+	if err := put("listing.txt", q.Listing); err != nil {
+		return err
+	}
+	state, err := s.homes.state(ctx, q.Household)
+	if err != nil {
+		return err
+	}
+	for from := uint64(0); from <= state.Seq; {
+		notes, err := s.catalog.Statements(ctx, q.Household, from, maxStatements)
+		if err != nil || len(notes) == 0 {
+			return errors.Join(err, out.Close())
+		}
+		for i, raw := range notes {
+			if err := put(fmt.Sprintf("chain/%06d.note", from+uint64(i)), raw); err != nil {
+				return err
+			}
+		}
+		from += uint64(len(notes))
+	}
+	for _, t := range state.Tracks() {
+		if err := s.bundleTrack(ctx, out, q, t); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+func (s *Server) bundleTrack(ctx context.Context, out *tar.Writer, q catalog.LegalRequest, t chain.TrackDecl) error {
+	g := &sight{s: s, household: q.Household, track: t.ID, granted: []span{{q.From, q.Until}}}
+	c, err := s.cut(ctx, g, footageQuery{track: t.ID, byTime: true, from: float64(q.From), to: q.Until, max: 1 << 60})
+	if err != nil || c.bytes == 0 {
+		return err
+	}
+	if err := out.WriteHeader(&tar.Header{Name: "sealed/" + t.ID.String() + ".parts", Mode: 0o600, Size: c.bytes, Format: tar.FormatPAX}); err != nil {
+		return err
+	}
+	_, err = s.send(ctx, out, c)
+	return err
+}
