@@ -2,9 +2,9 @@ package cloud
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,7 +15,6 @@ import (
 	"connectrpc.com/connect"
 
 	"latchkey.dev/latchkey"
-	"latchkey.dev/latchkey/chain"
 	v1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
 	"latchkey.dev/latchkey/internal/cloud/catalog"
 	"latchkey.dev/latchkey/internal/cloud/policy"
@@ -121,7 +120,11 @@ func (l *legalService) settle(ctx context.Context, n uint64, disclose bool) erro
 	r.DecidedBy, r.State = who.ID, ledger.LegalRefused
 	if disclose {
 		r.State = ledger.LegalDisclosed
-		if r.Listing, err = l.s.listing(ctx, r); err != nil {
+		state, err := l.s.homes.state(ctx, r.Household)
+		if err != nil {
+			return err
+		}
+		if r.Listing, err = l.s.listing(ctx, r, state.Seq); err != nil {
 			return err
 		}
 		salt := newSalt()
@@ -143,31 +146,47 @@ func (l *legalService) settle(ctx context.Context, n uint64, disclose bool) erro
 	return err
 }
 
-// listing names all that is handed over, by ids and hashes.
-func (s *Server) listing(ctx context.Context, r catalog.LegalRequest) ([]byte, error) {
+// listing names all that is handed over: the household's statements up to seq, and
+// of each track the sealed bytes, by their hash.
+func (s *Server) listing(ctx context.Context, r catalog.LegalRequest, seq uint64) ([]byte, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "request %d\nkind %s\ncountry %s\nhousehold %s\nfrom %d\nuntil %d\n"+listedStatements, r.N, r.Kind, r.Country, r.Household, r.From, r.Until, seq)
+	err := s.sealedOf(ctx, r, func(t latchkey.TrackID, c *cut) error {
+		sum := sha256.New()
+		if _, err := s.send(ctx, sum, c); err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "sealed %s %d %x\n", t, c.bytes, sum.Sum(nil))
+		return nil
+	})
+	return []byte(b.String()), err
+}
+
+const listedStatements = "statements 0 to %d\n"
+
+// listed returns the number of the last statement of a listing.
+func listed(listing []byte) (seq uint64, err error) {
+	_, err = fmt.Sscanf(string(listing[max(0, bytes.Index(listing, []byte("statements "))):]), listedStatements, &seq)
+	return seq, err
+}
+
+// sealedOf runs use for each track that has footage of the request.
+func (s *Server) sealedOf(ctx context.Context, r catalog.LegalRequest, use func(latchkey.TrackID, *cut) error) error {
 	state, err := s.homes.state(ctx, r.Household)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "request %d\nkind %s\ncountry %s\nhousehold %s\nfrom %d\nuntil %d\nstatements 0 to %d\n", r.N, r.Kind, r.Country, r.Household, r.From, r.Until, state.Seq)
 	for _, t := range state.Tracks() {
-		for at := (catalog.Position{}); ; {
-			reels, err := s.catalog.ReelsBetween(ctx, r.Household, t.ID, r.From, r.Until, at, reelPage)
-			if err != nil {
-				return nil, err
-			}
-			for _, reel := range reels {
-				fmt.Fprintf(&b, "sealed %s %s %d %d %d %s\n", reel.Track, reel.Epoch, reel.FirstSeq, reel.LastSeq, reel.Bytes, reel.Digest)
-				at = reel.First()
-				at.Seq++
-			}
-			if len(reels) < reelPage {
-				break
-			}
+		g := &sight{s: s, household: r.Household, track: t.ID, granted: []span{{r.From, r.Until}}}
+		c, err := s.cut(ctx, g, footageQuery{track: t.ID, byTime: true, from: float64(r.From), to: r.Until, max: 1 << 60})
+		if err == nil && c.bytes > 0 {
+			err = use(t.ID, c)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return []byte(b.String()), nil
+	return nil
 }
 
 // tellGagged tells households what the operator may say by now.
@@ -226,16 +245,33 @@ func (s *Server) serveDisclosed(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	seq, err := listed(q.Listing)
+	if err == nil {
+		err = s.asListed(ctx, q, seq)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-tar")
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Now().Add(footageWait)) // not every writer has deadlines
-	if err := s.bundle(ctx, tar.NewWriter(w), q); err != nil {
+	if err := s.bundle(ctx, tar.NewWriter(w), q, seq); err != nil {
 		s.log.ErrorContext(ctx, "handing over failed", "request", n, "err", err)
 		panic(http.ErrAbortHandler) // an answer that is cut short is no tar
 	}
 }
 
-func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalRequest) error {
+// asListed refuses to hand over anything but what the household is told of.
+func (s *Server) asListed(ctx context.Context, q catalog.LegalRequest, seq uint64) error {
+	now, err := s.listing(ctx, q, seq)
+	if err == nil && !bytes.Equal(now, q.Listing) {
+		err = fmt.Errorf("cloud: legal: %w: footage of these minutes came in or was deleted since request %d was decided; enter it anew", latchkey.ErrConflict, q.N)
+	}
+	return err
+}
+
+func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalRequest, seq uint64) error {
 	put := func(name string, b []byte) error {
 		err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(b)), Format: tar.FormatUSTAR})
 		if err == nil {
@@ -246,39 +282,30 @@ func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalReq
 	if err := put("listing.txt", q.Listing); err != nil {
 		return err
 	}
-	state, err := s.homes.state(ctx, q.Household)
+	for from := uint64(0); from <= seq; {
+		notes, err := s.catalog.Statements(ctx, q.Household, from, maxStatements)
+		if err != nil {
+			return err
+		}
+		if len(notes) == 0 {
+			return fmt.Errorf("cloud: legal: %w: statement %d", latchkey.ErrNotFound, from)
+		}
+		for _, raw := range notes[:min(uint64(len(notes)), seq+1-from)] {
+			if err := put(fmt.Sprintf("chain/%06d.note", from), raw); err != nil {
+				return err
+			}
+			from++
+		}
+	}
+	err := s.sealedOf(ctx, q, func(t latchkey.TrackID, c *cut) error {
+		if err := out.WriteHeader(&tar.Header{Name: "sealed/" + t.String() + ".parts", Mode: 0o600, Size: c.bytes, Format: tar.FormatPAX}); err != nil {
+			return err
+		}
+		_, err := s.send(ctx, out, c)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	for from := uint64(0); from <= state.Seq; {
-		notes, err := s.catalog.Statements(ctx, q.Household, from, maxStatements)
-		if err != nil || len(notes) == 0 {
-			return errors.Join(err, out.Close())
-		}
-		for i, raw := range notes {
-			if err := put(fmt.Sprintf("chain/%06d.note", from+uint64(i)), raw); err != nil {
-				return err
-			}
-		}
-		from += uint64(len(notes))
-	}
-	for _, t := range state.Tracks() {
-		if err := s.bundleTrack(ctx, out, q, t); err != nil {
-			return err
-		}
-	}
 	return out.Close()
-}
-
-func (s *Server) bundleTrack(ctx context.Context, out *tar.Writer, q catalog.LegalRequest, t chain.TrackDecl) error {
-	g := &sight{s: s, household: q.Household, track: t.ID, granted: []span{{q.From, q.Until}}}
-	c, err := s.cut(ctx, g, footageQuery{track: t.ID, byTime: true, from: float64(q.From), to: q.Until, max: 1 << 60})
-	if err != nil || c.bytes == 0 {
-		return err
-	}
-	if err := out.WriteHeader(&tar.Header{Name: "sealed/" + t.ID.String() + ".parts", Mode: 0o600, Size: c.bytes, Format: tar.FormatPAX}); err != nil {
-		return err
-	}
-	_, err = s.send(ctx, out, c)
-	return err
 }
