@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"connectrpc.com/connect"
 
 	"latchkey.dev/latchkey"
+	"latchkey.dev/latchkey/chain"
 	v1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
 	"latchkey.dev/latchkey/internal/cloud/catalog"
 	"latchkey.dev/latchkey/internal/cloud/policy"
@@ -74,10 +76,11 @@ func (l *legalService) ListRequests(ctx context.Context, _ *connect.Request[v1.L
 	}
 	res := &v1.ListRequestsResponse{}
 	for _, r := range all {
-		res.Requests = append(res.Requests, &v1.LegalRequest{
-			Request: r.N, Kind: r.Kind, Country: r.Country, Household: r.Household[:], From: r.From, Until: r.Until, Document: r.Document[:],
-			GagUntil: r.GagUntil, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, EnteredMs: r.Entered.UnixMilli(),
-		})
+		one := &v1.LegalRequest{Request: r.N, Kind: r.Kind, Country: r.Country, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, EnteredMs: r.Entered.UnixMilli()}
+		if shiftOf(ctx).Role == ledger.RoleLegal { // auditors see nothing of a household
+			one.Household, one.From, one.Until, one.Document, one.GagUntil = r.Household[:], r.From, r.Until, r.Document[:], r.GagUntil
+		}
+		res.Requests = append(res.Requests, one)
 	}
 	return connect.NewResponse(res), nil
 }
@@ -102,48 +105,103 @@ func (l *legalService) DecideRequest(ctx context.Context, req *connect.Request[v
 	return connect.NewResponse(&v1.DecideRequestResponse{}), nil
 }
 
+// legalDisclosing is the state of a request while its household is told.
+const legalDisclosing = "disclosing"
+
 // settle refuses a request, or hands over: the household's chain says so before
 // anything can be fetched, in clear or, while the operator may not say it, as a
-// commitment.
+// commitment. One that was cut short goes on with what was listed first.
 func (l *legalService) settle(ctx context.Context, n uint64, disclose bool) error {
+	l.s.settling.Lock()
+	defer l.s.settling.Unlock()
 	who := shiftOf(ctx)
 	r, err := l.s.legalRequest(ctx, n)
+	if missing := errors.Is(err, latchkey.ErrNotFound); err == nil || missing { // whether there is one is not for everybody
+		if refused := l.s.decideAs(ctx, who, policy.LegalDecide, nil, false, !missing && r.EnteredBy == who.ID); refused != nil {
+			return refused
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if err := l.s.decideAs(ctx, who, policy.LegalDecide, nil, false, r.EnteredBy == who.ID); err != nil {
-		return err
-	}
-	if r.State != ledger.LegalReceived {
+	before := r.State
+	if before != ledger.LegalReceived && !(disclose && before == legalDisclosing) {
 		return fmt.Errorf("cloud: legal: %w: request %d was decided already", latchkey.ErrConflict, n)
 	}
-	r.DecidedBy, r.State = who.ID, ledger.LegalRefused
-	if disclose {
-		r.State = ledger.LegalDisclosed
-		state, err := l.s.homes.state(ctx, r.Household)
-		if err != nil {
+	if r.State = ledger.LegalRefused; disclose {
+		if err := l.s.handOver(ctx, who, &r); err != nil {
 			return err
 		}
-		if r.Listing, err = l.s.listing(ctx, r, state.Seq); err != nil {
-			return err
-		}
-		salt := newSalt()
-		r.Salt, r.Told = salt[:], r.GagUntil <= time.Now().Unix()
-		action, object := "disclosed", latchkey.Hash(sha256.Sum256(r.Listing))
-		if !r.Told {
-			action, object = "sealed", sha256.Sum256(append(salt[:], r.Listing...))
-		}
-		if err := l.s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:])); err != nil {
-			return err
-		}
+		before, r.State = legalDisclosing, ledger.LegalDisclosed
+	} else {
+		r.DecidedBy = who.ID
 	}
 	public, err := l.s.legalNote(n, r)
 	if err != nil {
 		return err
 	}
-	err = l.s.catalog.SettleLegal(ctx, r, ledger.LegalReceived, public)
+	err = l.s.catalog.SettleLegal(ctx, r, before, public)
 	l.s.ledger.Kick()
 	return err
+}
+
+// handOver lists what is handed over, once, and tells the household, once.
+func (s *Server) handOver(ctx context.Context, who shift, r *catalog.LegalRequest) error {
+	if len(r.Listing) == 0 {
+		state, err := s.homes.state(ctx, r.Household)
+		if err != nil {
+			return err
+		}
+		if r.Listing, err = s.listing(ctx, *r, state.Seq); err != nil {
+			return err
+		}
+		salt := newSalt()
+		r.Salt, r.Told, r.DecidedBy, r.State = salt[:], r.GagUntil <= time.Now().Unix(), who.ID, legalDisclosing
+		if err := s.catalog.SettleLegal(ctx, *r, ledger.LegalReceived, nil); err != nil {
+			return err
+		}
+	}
+	action, object := "disclosed", latchkey.Hash(sha256.Sum256(r.Listing))
+	if !r.Told {
+		action, object = "sealed", sha256.Sum256(slices.Concat(r.Salt, r.Listing))
+	}
+	from, err := listed(r.Listing)
+	if err != nil {
+		return err
+	}
+	told, err := s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
+	if err == nil && !told {
+		err = s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:]))
+	}
+	return err
+}
+
+// noticed reports whether a household's chain has a notice of this object, from a
+// statement on.
+func (s *Server) noticed(ctx context.Context, h latchkey.HouseholdID, from uint64, object string) (bool, error) {
+	for {
+		notes, err := s.catalog.Statements(ctx, h, from, maxStatements)
+		if err != nil || len(notes) == 0 {
+			return false, err
+		}
+		for _, raw := range notes {
+			n, err := chain.ParseNote(raw)
+			if err != nil {
+				return false, err
+			}
+			if n.Type != chain.TypeNotice {
+				continue
+			}
+			st, err := chain.ParseStatement(n)
+			if err != nil {
+				return false, err
+			}
+			if said, ok := st.(chain.Notice); ok && said.Object == object {
+				return true, nil
+			}
+		}
+		from += uint64(len(notes))
+	}
 }
 
 // listing names all that is handed over: the household's statements up to seq, and
@@ -192,22 +250,28 @@ func (s *Server) sealedOf(ctx context.Context, r catalog.LegalRequest, use func(
 // tellGagged tells households what the operator may say by now.
 func (s *Server) tellGagged(ctx context.Context, now time.Time) error {
 	all, err := s.catalog.Legal(ctx, latchkey.HouseholdID{})
+	for _, r := range all {
+		if r.State == ledger.LegalDisclosed && !r.Told && r.GagUntil <= now.Unix() {
+			err = errors.Join(err, s.tellLater(ctx, r)) // one household does not keep the others waiting
+		}
+	}
+	return err
+}
+
+func (s *Server) tellLater(ctx context.Context, r catalog.LegalRequest) error {
+	object := sha256.Sum256(r.Listing)
+	from, err := listed(r.Listing)
 	if err != nil {
 		return err
 	}
-	for _, r := range all {
-		if r.State != ledger.LegalDisclosed || r.Told || r.GagUntil > now.Unix() {
-			continue
-		}
-		object := sha256.Sum256(r.Listing)
-		if err := s.tell(ctx, r.Household, latchkey.Kid{}, "disclosed", latchkey.B64(object[:])); err != nil {
-			return err
-		}
-		if err := s.catalog.ToldLegal(ctx, r.N); err != nil {
-			return err
-		}
+	told, err := s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
+	if err == nil && !told {
+		err = s.tell(ctx, r.Household, latchkey.Kid{}, "disclosed", latchkey.B64(object[:]))
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return s.catalog.ToldLegal(ctx, r.N)
 }
 
 func (l *legalService) ListDisclosures(ctx context.Context, _ *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error) {

@@ -60,7 +60,7 @@ func (a *Agent) Legal(ctx context.Context) ([]LegalRequest, error) {
 			N: r.Request, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, Entered: time.UnixMilli(r.EnteredMs).UTC(),
 			LegalEntry: LegalEntry{Kind: r.Kind, Country: r.Country, Span: Span{time.Unix(r.From, 0).UTC(), time.Unix(r.Until, 0).UTC()}, Document: r.Document},
 		}
-		copy(one.Household[:], r.Household)
+		copy(one.Household[:], r.Household) // not told to auditors
 		if r.GagUntil > 0 {
 			one.GagUntil = time.Unix(r.GagUntil, 0).UTC()
 		}
