@@ -33,7 +33,7 @@ func (c *ticketOpenCmd) Run(a *app) error {
 	a.print("%d", t.N)
 	a.say("Ticket %d is with %s, who is staff by the public log. Your words are sealed to that person and your household.", t.N, t.Agent)
 	if c.Health {
-		a.say("Until the ticket is closed your hubs report to that person how they are: no names, no pictures, no events.")
+		a.say("Until the ticket is closed, a week at most, your hubs report to that person how they are: no names, no pictures, no events.")
 	}
 	a.say("To let that person see footage: `latchkey grant CAMERA --to staff:%s --from T --to T`.", t.Agent)
 	return nil
