@@ -39,6 +39,29 @@ func (c *ticketOpenCmd) Run(a *app) error {
 	return nil
 }
 
+type ticketHealthCmd struct {
+	Ticket uint64 `arg:"" help:"The ticket's number."`
+	End    bool   `help:"Reports end instead."`
+}
+
+// Run lets whoever has the ticket now see how hubs and cameras are, or ends that.
+func (c *ticketHealthCmd) Run(a *app) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.TicketHealth(a.ctx, c.Ticket, !c.End); err != nil {
+		return ticketTrouble(err)
+	}
+	if c.End {
+		a.say("Your hubs report nothing more for ticket %d.", c.Ticket)
+		return nil
+	}
+	a.say("The hubs that are there report to whoever has ticket %d, for a week at most: no names, no pictures, no events.", c.Ticket)
+	return nil
+}
+
 func ticketTrouble(err error) error {
 	switch {
 	case errors.Is(err, member.ErrNoStaff):

@@ -301,6 +301,27 @@ func (c *Client) ReplyTicket(ctx context.Context, n uint64, words string) error 
 	return c.writeTo(ctx, n, words, about{}, to)
 }
 
+// TicketHealth lets whoever has a ticket now see how hubs and cameras are, as
+// OpenTicket does, or ends it.
+func (c *Client) TicketHealth(ctx context.Context, n uint64, on bool) error {
+	fail := func(err error) error { return fmt.Errorf("member: health for a ticket: %w", err) }
+	state, err := c.refresh(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	if !on {
+		err = c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n})
+	} else if agent, found := c.agentOf(ctx, n); found != nil {
+		err = found
+	} else {
+		err = c.letSeeHealth(ctx, n, agent)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
 // agentOf is who has a ticket, proven to be staff.
 func (c *Client) agentOf(ctx context.Context, n uint64) (ledger.Staff, error) {
 	res, err := call(ctx, c, "read ticket", c.api.ticket.GetTicket, &latchkeyv1.GetTicketRequest{Ticket: n})
