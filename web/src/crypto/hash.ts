@@ -23,7 +23,8 @@ export type Label =
   | 'link seed'
   | 'link auth'
   | 'link words'
-  | 'log tag';
+  | 'log tag'
+  | 'release';
 
 const zero = new Uint8Array(1);
 const one = new Uint8Array([1]);
