@@ -80,12 +80,15 @@ export class Tickets {
     const reply = await this.#get(n);
     const { agent, proven } = await this.#who(reply.agent);
     const letters: HelpLetter[] = [];
+    const seen = new Set<string>();
     let health = false;
     let left = 0;
     for (const sealed of reply.letters) {
       try {
-        const { letter, about } = await this.#open(n, own(sealed), agent);
-        if (letter.words !== '') letters.push(letter);
+        const { id, letter, about } = await this.#open(n, own(sealed), agent);
+        if (seen.has(id)) throw refuse('ticket: a message that came before');
+        seen.add(id);
+        letters.push(letter);
         if (!letter.staff && about?.health !== undefined) health = about.health.on && about.health.to === agent?.id;
       } catch (err) {
         if (!isKind(err, 'verify')) throw err;
@@ -173,7 +176,7 @@ export class Tickets {
     }
   }
 
-  async #open(n: number, sealed: Bytes, agent: Staff | null): Promise<{ letter: HelpLetter; about: About | null }> {
+  async #open(n: number, sealed: Bytes, agent: Staff | null): Promise<{ id: string; letter: HelpLetter; about: About | null }> {
     const { member, person } = this.#rooms;
     const note = parseNote(await openLetter(member.household, member.keys.sealing, sealed));
     const m = parseMessage(note);
@@ -187,7 +190,7 @@ export class Tickets {
       by: staff ? (agent?.id ?? '') : person(hex(m.by)), staff, mine: equal(m.by, member.keys.kid), at: m.time * 1000, words: m.words,
       asks: staff && about?.ask === 'footage',
     };
-    return { letter, about };
+    return { id: hex(note.hash), letter, about };
   }
 
   #report(ticket: bigint, to: Staff): Promise<void> {

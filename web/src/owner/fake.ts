@@ -68,7 +68,7 @@ export class FakeHome extends FakePeople implements Home {
     if (scenario === 'log-policy') this.access.break('policy');
     if (scenario === 'log-stale') this.access.change({ state: 'stale', until: Date.now() - 30 * HOUR });
     if (scenario === 'log-checking') this.access.change({ state: 'checking', until: null, proven: 5, covered: 0 });
-    if (scenario === 'help') this.help.begin();
+    if (scenario === 'help' || scenario === 'help-light') this.help.begin(scenario === 'help-light');
     if (scenario === 'given') this.access.unread = [10, 11, 13];
   }
 

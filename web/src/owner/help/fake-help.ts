@@ -20,11 +20,21 @@ export class FakeHelp implements HomeHelp {
     [this.#tell, this.#cameras] = [tell, cameras];
   }
 
-  /** A ticket in which support asks for footage. */
-  begin(): TicketView {
+  /** A ticket in which support asks for footage; `seen`: it was let see some, and has opened a part. */
+  begin(seen = false): TicketView {
     const t = this.#add({ topic: 'codec', words: 'The porch is grey every evening.', health: true });
     this.says(t.n, 'Please show me one minute of Porch from yesterday evening: I want to see whether the infrared light comes on.', true);
+    if (seen) {
+      const now = Math.floor(Date.now() / 1000) * 1000;
+      const one = this.#seen(t.n, { camera: 'Porch', from: now - 30 * MINUTE, to: now - 20 * MINUTE, sound: false, until: now + 90 * MINUTE });
+      this.opens(one.id, one.from, one.from + 3 * MINUTE);
+    }
     return this.#get(t.n);
+  }
+
+  /** The server names somebody else, whom nothing proves. */
+  lies(n: number): void {
+    this.#put({ ...this.#get(n), proven: 'no' });
   }
 
   says(n: number, words: string, asks = false): void {
@@ -79,14 +89,7 @@ export class FakeHelp implements HomeHelp {
       if (step === 'logged') await this.back;
       news({ kind: 'step', step });
     }
-    const t = this.#get(ask.ticket);
-    const one: LetSee = {
-      id: String(t.see.length + 1).padStart(32, '0'), ticket: t.n, agent: this.agent, camera: this.#cameras().find((c) => c.id === ask.camera)?.name ?? '',
-      from: ask.from, to: ask.to, sound: ask.sound, until: ask.until, given: Date.now(), live: ask.to > Date.now(), state: 'runs', waiting: false, opened: [],
-    };
-    this.#put({ ...t, see: [one, ...t.see] });
-    this.#write(t.n, { by: 'Ann', staff: false, mine: true, at: Date.now(), words: `You may see ${one.camera}.`, asks: false });
-    return ok(one);
+    return ok(this.#seen(ask.ticket, { ...ask, camera: this.#cameras().find((c) => c.id === ask.camera)?.name ?? '' }));
   }
 
   stop(id: string): Promise<Result<void>> {
@@ -97,6 +100,16 @@ export class FakeHelp implements HomeHelp {
 
   now(): Promise<Result<LetSee[]>> {
     return Promise.resolve(ok(this.list.flatMap((t) => t.see).filter((s) => s.state === 'runs' && s.until > Date.now())));
+  }
+
+  #seen(n: number, { camera, from, to, sound, until }: Pick<LetSee, 'camera' | 'from' | 'to' | 'sound' | 'until'>): LetSee {
+    const t = this.#get(n);
+    const one: LetSee = {
+      id: String(t.see.length + 1).padStart(32, '0'), ticket: n, agent: this.agent, camera, from, to, sound, until, given: Date.now(), live: to > Date.now(), state: 'runs', waiting: false, opened: [],
+    };
+    this.#put({ ...t, see: [one, ...t.see] });
+    this.#write(n, { by: 'Ann', staff: false, mine: true, at: Date.now(), words: `You may see ${camera}.`, asks: false });
+    return one;
   }
 
   #add(a: NewTicket): TicketView {
