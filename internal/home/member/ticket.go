@@ -44,10 +44,18 @@ type Letter struct {
 
 // about is what a message says to programs.
 type about struct {
-	V      int    `json:"v"`
-	Grant  string `json:"grant,omitempty"`  // hex
-	Camera string `json:"camera,omitempty"` // its name, which the household tells here
-	Video  string `json:"video,omitempty"`  // hex, of its picture's track
+	V      int      `json:"v"`
+	Grant  string   `json:"grant,omitempty"`  // hex
+	Camera string   `json:"camera,omitempty"` // its name, which the household tells here
+	Video  string   `json:"video,omitempty"`  // hex, of its picture's track
+	Ask    string   `json:"ask,omitempty"`    // footage: support asks for some
+	Health *consent `json:"health,omitempty"`
+}
+
+// consent is what a household says of the reports of its hubs.
+type consent struct {
+	On bool   `json:"on"`
+	To string `json:"to"` // id of staff
 }
 
 // ErrNoStaff is a server on which nobody of support is there now.
@@ -81,7 +89,11 @@ func (c *Client) OpenTicket(ctx context.Context, req TicketRequest) (Ticket, err
 	if err != nil {
 		return fail(err)
 	}
-	if err := c.writeTo(ctx, res.Ticket, req.Words, about{}, &agent); err != nil {
+	says := about{}
+	if req.Health {
+		says.Health = &consent{On: true, To: agent.ID}
+	}
+	if err := c.writeTo(ctx, res.Ticket, req.Words, says, &agent); err != nil {
 		return fail(err)
 	}
 	if req.Health {
