@@ -71,8 +71,11 @@ describe('a household that needs help', () => {
   it('is read by the one who has the ticket, who sees how hubs are and asks for footage', async () => {
     expect(await staff('show', n)).toContain('CANARY the porch is grey');
     await eventually(async () => expect(await staff('health', n)).toMatch(/avc1|recording/));
-    await staff('reply', n, 'Please show me some seconds of the porch, I want to see the infrared light.');
+    await staff('reply', '--footage', n, 'Please show me some seconds of the porch, I want to see the infrared light.');
     await page.getByTestId('letters').getByText('Please show me some seconds').waitFor();
+    await page.getByText(/^\S+ asks to see footage:$/).waitFor();
+    await page.getByRole('button', { name: 'Refuse' }).waitFor();
+    await expectAccessible(page);
   });
 
   it('chooses a stretch, sees exactly what support will see, and lets them', async () => {
@@ -109,7 +112,7 @@ describe('a household that needs help', () => {
     await go(page, '#/');
     await light().getByRole('button', { name: /^Stop now/ }).click();
     await light().waitFor({ state: 'detached' });
-    await expect(view(begin, begin + SECONDS * 1000)).rejects.toThrow();
+    await expect(view(begin, begin + SECONDS * 1000)).rejects.toThrow(/granted nothing/);
     await go(page, `#/help/${n}`);
     await page.getByTestId('see').and(page.locator('[data-state=ended]')).waitFor();
   });
@@ -119,6 +122,7 @@ describe('a household that needs help', () => {
     await page.getByLabel('Camera', { exact: true }).selectOption({ label: 'porch' });
     await page.getByLabel('Live, from now on').check();
     await page.getByText(/^\S+ sees the picture as it is now/).waitFor();
+    await expectMoving(page.getByRole('img', { name: 'porch, what support will see' }));
     await press(page, /^Let \S+ see$/);
     await page.getByText(/can see porch now, until/).waitFor({ timeout: PROVEN_MS });
     const since = Date.now();

@@ -6,7 +6,6 @@
 import type { TimeRange } from '../owner/types';
 import type { LetSee, Opened, SeeAsk, SeeNews } from '../owner/help/types';
 import type { Staff } from '../ledger/staff';
-import { agentTrouble } from './agent';
 import { type Bytes, equal, fromUtf8, hex, unhex } from './bytes';
 import { findCamera } from './cameras';
 import { maySee, trackOf } from './chain';
@@ -72,7 +71,7 @@ export class StaffGrants {
     const { member } = this.#rooms;
     await member.sync();
     const lines = this.#lines(ask);
-    const staff = await this.#tickets.agentOf(ask.ticket).catch((err: unknown) => { throw agentTrouble(err); });
+    const staff = await this.#tickets.wanted(ask.ticket, ask.agent);
     const kept = await this.#make(ask, lines, staff);
     const id = hex(kept.body.grant);
     await this.#keep(id, kept);
@@ -231,7 +230,9 @@ export class StaffGrants {
     if (video === undefined || video === null) return;
     const camera = this.#rooms.camera(hex(video.camera.camera));
     const [from, until] = [Math.min(...g.tracks.map((t) => t.from)), Math.max(...g.tracks.map((t) => t.until))].map((s) => new Date(s * 1000).toISOString().replace('.000', ''));
-    const to = await this.#tickets.agentOf(ticket);
+    const to = await this.#tickets.agentOf(ticket).catch(() => null);
+    // Somebody else has it by now: it is not his.
+    if (to === null || !equal(kidOf(to.x), g.to)) return;
     await this.#tickets.write(BigInt(ticket), `You may see ${camera}, ${from} – ${until}.`, { v: 1, grant: hex(g.grant), camera, video: hex(video.decl.track) }, to);
   }
 

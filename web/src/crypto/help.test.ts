@@ -84,7 +84,7 @@ beforeEach(async () => {
 });
 
 const ask = (more: Partial<SeeAsk> = {}): SeeAsk => ({
-  ticket: 1, camera: hex(door.camera) as CameraId, from: (start + 100) * 1000, to: (start + 1100) * 1000, sound: false, until: (nowSeconds() + 7200) * 1000, ...more,
+  ticket: 1, agent: 'sam', camera: hex(door.camera) as CameraId, from: (start + 100) * 1000, to: (start + 1100) * 1000, sound: false, until: (nowSeconds() + 7200) * 1000, ...more,
 });
 
 /** The log takes what comes, while fn runs. */
@@ -145,7 +145,7 @@ describe('a ticket', () => {
     await help.openTicket({ topic: 'codec', words: 'Grey', health: true }, () => undefined);
     await writes(sam.key, 'Show me a minute', { about: JSON.stringify({ v: 1, ask: 'footage' }) });
     await help.replyTicket({ ticket: 1, words: 'Which one?' }, () => undefined);
-    await help.ticketHealth({ ticket: 1, on: false }, () => undefined);
+    await help.ticketHealth({ ticket: 1, agent: 'sam', on: false }, () => undefined);
     const t = await help.ticket({ n: 1 }, () => undefined);
     expect(t.letters.map((l) => [l.by, l.staff, l.asks])).toEqual([['Ann', false, false], ['sam', true, true], ['Ann', false, false], ['Ann', false, false]]);
     expect(t.health).toBe(false);
@@ -211,7 +211,7 @@ describe('a server that lies about who is of support', () => {
     await expect(help.openTicket({ topic: 'other', words: 'CANARY', health: true }, () => undefined)).rejects.toMatchObject(refused);
     expect(server.desk.tickets[1]).toMatchObject({ open: false, letters: [] });
     await expect(help.replyTicket({ ticket: 1, words: 'CANARY' }, () => undefined)).rejects.toMatchObject(refused);
-    await expect(help.ticketHealth({ ticket: 1, on: true }, () => undefined)).rejects.toMatchObject(refused);
+    await expect(help.ticketHealth({ ticket: 1, agent: 'sam', on: true }, () => undefined)).rejects.toMatchObject(refused);
     await expect(help.letSee(ask(), () => undefined)).rejects.toMatchObject(refused);
     await writes(eve.key, 'Trust me');
     expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ proven: 'no', left: 1, health: false });
@@ -287,6 +287,16 @@ describe('minutes for support', () => {
     await ann.append({ type: 'unhub', kid: kidOf(hub.publicKey) });
     await expect(help.letSee(ask(), () => undefined)).rejects.toMatchObject({ kind: 'refused', error: { what: 'The hub that recorded this is not in your home any more.' } });
     expect([ann.chain.head.grants.size, here.store.account?.helping ?? {}]).toEqual([0, {}]);
+  });
+
+  it('are for the one who was named, and for nobody who has the ticket by now', async () => {
+    const help = helps();
+    await help.openTicket({ topic: 'codec', words: 'Grey', health: false }, () => undefined);
+    server.desk.agent = await testAgent(server.log!, { id: 'tim' });
+    const other = { kind: 'refused', error: { what: 'This ticket is not with sam any more, but with tim.' } };
+    await expect(help.letSee(ask(), () => undefined)).rejects.toMatchObject(other);
+    await expect(help.ticketHealth({ ticket: 1, agent: 'sam', on: true }, () => undefined)).rejects.toMatchObject(other);
+    expect([ann.chain.head.grants.size, commands]).toEqual([0, []]);
   });
 
   it('wait while the log is away, and go on in the next page; nothing leaves before', async () => {

@@ -26,8 +26,8 @@ export function helpOps(rooms: GiveRooms): Help {
       await tickets.reply(ticket, words);
       return undefined;
     },
-    ticketHealth: async ({ ticket, on }) => {
-      await tickets.health(ticket, on);
+    ticketHealth: async ({ ticket, agent, on }) => {
+      await tickets.health(ticket, agent, on);
       return undefined;
     },
     closeTicket: async ({ n }) => {

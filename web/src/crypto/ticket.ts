@@ -95,7 +95,7 @@ export class Tickets {
         left++;
       }
     }
-    return { ...ticketOf(reply.ticket), proven, letters, left, health };
+    return { ...ticketOf(reply.ticket), agent: agent?.id ?? '', proven, letters, left, health };
   }
 
   async reply(n: number, words: string): Promise<void> {
@@ -109,9 +109,9 @@ export class Tickets {
   }
 
   /** Tells every hub, and says so in the conversation. */
-  async health(n: number, on: boolean): Promise<void> {
+  async health(n: number, agent: string, on: boolean): Promise<void> {
     await this.#rooms.member.sync();
-    const to = await this.agentOf(n).catch((err: unknown) => { throw agentTrouble(err); });
+    const to = await this.wanted(n, agent);
     if (on) await this.#report(BigInt(n), to);
     else await this.#tellHubs('health-end', { ticket: n });
     await this.write(BigInt(n), on ? 'My hubs report to you how they are, until this ticket is closed.' : 'My hubs do not report to you any more.', { v: 1, health: { on, to: to.id } }, to);
@@ -127,6 +127,13 @@ export class Tickets {
   async agentOf(n: number): Promise<Staff> {
     const { agent } = await this.#get(n);
     return this.#proven(agent);
+  }
+
+  /** The same, of this id: who has a ticket may have changed since somebody read who it is. Throws in words. */
+  async wanted(n: number, id: string): Promise<Staff> {
+    const staff = await this.agentOf(n).catch((err: unknown) => { throw agentTrouble(err); });
+    if (staff.id === id) return staff;
+    throw worded('refused', { what: `This ticket is not with ${id} any more, but with ${staff.id}.`, safe: 'Nothing was sent, and nothing was shown.', next: 'Look again, and decide anew.' });
   }
 
   /** Names of staff by the kid (hex) of their sealing key, as far as the log proves them. */

@@ -68,7 +68,8 @@ export class FakeHelp implements HomeHelp {
     return Promise.resolve(ok(undefined));
   }
 
-  health({ ticket, on }: { ticket: number; on: boolean }): Promise<Result<void>> {
+  health({ ticket, agent, on }: { ticket: number; agent: string; on: boolean }): Promise<Result<void>> {
+    if (agent !== this.#get(ticket).agent) throw new Error('fake help: health for somebody else');
     this.calls.push(`health ${on}`);
     this.#put({ ...this.#get(ticket), health: on });
     return Promise.resolve(ok(undefined));
@@ -83,6 +84,7 @@ export class FakeHelp implements HomeHelp {
 
   async see(ask: SeeAsk, news: (n: SeeNews) => void): Promise<Result<LetSee>> {
     if (ask.from % 1000 !== 0 || ask.to % 1000 !== 0 || ask.from >= ask.to) throw new Error('fake help: not whole seconds, or none');
+    if (ask.agent !== this.#get(ask.ticket).agent) throw new Error('fake help: footage for somebody else');
     if (ask.to > Date.now() + 15 * MINUTE + 1000) throw new Error('fake help: too far ahead');
     const steps: readonly SeeStep[] = ['written', 'logged', 'witnessed', 'done'];
     for (const step of steps) {

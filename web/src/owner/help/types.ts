@@ -64,6 +64,8 @@ export interface LetSee {
 
 /** A ticket with all that was written and let see for it. */
 export interface TicketView extends Ticket {
+  /** id of who has it, as the public log proves it; empty: nobody, or not proven */
+  readonly agent: string;
   /** Whoever has it is proven to be of support; `waits`: on the way into the log. */
   readonly proven: 'yes' | 'nobody' | 'waits' | 'no';
   readonly letters: readonly HelpLetter[];
@@ -83,6 +85,8 @@ export interface NewTicket {
 /** A stretch of one camera for whoever has the ticket. */
 export interface SeeAsk {
   readonly ticket: number;
+  /** id of the staff that the reader was told of: nobody else is let see */
+  readonly agent: string;
   readonly camera: CameraId;
   /** whole seconds, half open; at most 15 minutes ahead */
   readonly from: number;
@@ -105,7 +109,7 @@ export interface HomeHelp {
   ticket(n: number): Promise<Result<TicketView>>;
   reply(a: { ticket: number; words: string }): Promise<Result<void>>;
   /** Lets hubs report to whoever has the ticket, or no more. */
-  health(a: { ticket: number; on: boolean }): Promise<Result<void>>;
+  health(a: { ticket: number; agent: string; on: boolean }): Promise<Result<void>>;
   /** Ends the ticket, reports for it, and all that was let see for it. */
   close(n: number): Promise<Result<void>>;
   /** Asks for a touch, waits for the public log, hands over. A page that is closed meanwhile goes on at the next visit. */

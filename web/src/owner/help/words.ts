@@ -36,7 +36,7 @@ export const mh = {
   steps: 'Steps',
 
   // one ticket
-  proven: (agent: string) => `${agent} has this ticket. The public log proves that ${agent} is of support, trained, and for now.`,
+  proven: (agent: string) => `${agent} has this ticket. The public log proves that ${agent} is of support, and trained.`,
   nobody: 'Nobody of support has this ticket right now. What you write waits; whoever takes it may ask you to write once more.',
   waits: 'Who has this ticket is on the way into the public log. Until then nothing is sent to that person.',
   unproven: 'The server names somebody whom the public log does not prove to be of support.',
