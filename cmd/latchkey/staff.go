@@ -345,8 +345,9 @@ func (c *staffShowCmd) Run(a *app) error {
 }
 
 type staffReplyCmd struct {
-	Ticket uint64 `arg:"" help:"The ticket's number."`
-	Text   string `arg:"" help:"What to write."`
+	Ticket  uint64 `arg:"" help:"The ticket's number."`
+	Text    string `arg:"" help:"What to write."`
+	Footage bool   `help:"Ask for footage; the text is the reason. The household sees a question that it can answer or refuse."`
 }
 
 // Run writes into a ticket.
@@ -356,6 +357,9 @@ func (c *staffReplyCmd) Run(a *app) error {
 		return err
 	}
 	defer agent.Close()
+	if c.Footage {
+		return staffTrouble(agent.AskFootage(a.ctx, c.Ticket, c.Text))
+	}
 	return staffTrouble(agent.Reply(a.ctx, c.Ticket, c.Text))
 }
 

@@ -101,7 +101,7 @@ func (s *Server) stillHis(ctx context.Context, r *http.Request, a asked) bool {
 	if err != nil || t.State != catalog.TicketOpen || t.Agent != a.who.Kid {
 		return false
 	}
-	if suspended, err := s.suspended(ctx, a.who.Kid); err != nil || suspended {
+	if suspended, err := s.suspended(ctx, a.who.Staff); err != nil || suspended {
 		return false
 	}
 	_, err = s.onShift(r)
