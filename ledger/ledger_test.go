@@ -683,6 +683,40 @@ func FuzzRelease(f *testing.F) {
 	})
 }
 
+func FuzzStaff(f *testing.F) {
+	for _, x := range vectors(f).Staff {
+		f.Add(textOfNote(x.Note))
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if n, err := ParseStaff(s); err == nil && n.Text() != s {
+			t.Fatal("it encodes to other bytes")
+		}
+	})
+}
+
+func FuzzLegal(f *testing.F) {
+	v := vectors(f)
+	for _, x := range v.Legals {
+		f.Add(textOfNote(x.Note))
+	}
+	for _, x := range v.Notices {
+		f.Add(textOfNote(x.Note))
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if l, err := ParseLegal(s); err == nil && l.Text() != s {
+			t.Fatal("a legal note encodes to other bytes")
+		}
+		if n, err := ParseNotice(s); err == nil && n.Text() != s {
+			t.Fatal("a notice encodes to other bytes")
+		}
+	})
+}
+
+func textOfNote(note string) string {
+	text, _, _ := strings.Cut(note, "\n\n")
+	return text + "\n"
+}
+
 func FuzzManifest(f *testing.F) {
 	for _, x := range vectors(f).Manifests {
 		f.Add([]byte(x.Text))

@@ -100,13 +100,13 @@ type Transparency struct {
 type Counter struct {
 	policy *Policy
 	t      Transparency
-	states map[uint64]string // of requests
+	last   map[uint64]Legal // what was said last of a request
 	people map[string]bool
 }
 
 // NewCounter returns a counter that has read nothing.
 func NewCounter(p *Policy) *Counter {
-	c := &Counter{policy: p, states: map[uint64]string{}, people: map[string]bool{}}
+	c := &Counter{policy: p, last: map[uint64]Legal{}, people: map[string]bool{}}
 	c.t = Transparency{Requests: map[string]map[string]int{}, Countries: map[string]int{}, Staff: map[string]int{}}
 	for _, k := range LegalKinds {
 		c.t.Requests[k] = map[string]int{}
@@ -121,7 +121,7 @@ func NewCounter(p *Policy) *Counter {
 }
 
 // Read counts one entry. A note that its signer did not sign, or a request that
-// goes back or was never received, is latchkey.ErrVerify: the operator's report
+// goes back, changes or was never received, is latchkey.ErrVerify: the operator's report
 // contradicts itself.
 func (c *Counter) Read(raw []byte) error {
 	c.t.Entries++
@@ -160,14 +160,16 @@ func (c *Counter) legal(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	before := c.states[l.Number]
+	before := c.last[l.Number]
 	switch {
-	case l.State == LegalReceived && before != "", l.State != LegalReceived && before != LegalReceived:
-		return broken("legal note", "request %d is %s after it was %q", l.Number, l.State, before)
+	case l.State == LegalReceived && before.State != "", l.State != LegalReceived && before.State != LegalReceived:
+		return broken("legal note", "request %d is %s after it was %q", l.Number, l.State, before.State)
 	case l.State == LegalReceived:
 		c.t.Countries[l.Country]++
+	case l.Kind != before.Kind || l.Country != before.Country:
+		return broken("legal note", "request %d is another when it is decided", l.Number)
 	}
-	c.states[l.Number] = l.State
+	c.last[l.Number] = l
 	c.t.Requests[l.Kind][l.State]++
 	return nil
 }

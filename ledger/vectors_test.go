@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,57 @@ func TestStaffVectors(t *testing.T) {
 	} else if _, err := none.Staff([]byte(v.Staff[0].Note)); !refused(err) {
 		t.Errorf("a policy without a staff root takes staff: %v", err)
 	}
+}
+
+func TestReportVectors(t *testing.T) {
+	var v testkit.Ledger
+	testkit.Load(t, "ledger", &v)
+	policy, err := ledger.ParsePolicy(v.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range v.Notices {
+		n, err := policy.Notice([]byte(x.Note))
+		if want := (ledger.Notice{What: x.What, Hash: hashOf(x.Hash)}); x.Holds && (err != nil || n != want) || !x.Holds && !refused(err) {
+			t.Errorf("notice, %s: %+v, %v", x.Name, n, err)
+		}
+	}
+	for _, x := range v.Legals {
+		l, err := policy.Legal([]byte(x.Note))
+		want := ledger.Legal{Number: x.Number, Kind: x.Kind, Country: x.Country, State: x.State, Time: x.Time}
+		if x.Holds && (err != nil || l != want) || !x.Holds && !refused(err) {
+			t.Errorf("legal, %s: %+v, %v", x.Name, l, err)
+		}
+	}
+	for _, x := range v.Reports {
+		c, err := ledger.NewCounter(policy), error(nil)
+		for _, e := range x.Entries {
+			err = errors.Join(err, c.Read(e))
+		}
+		if !x.Holds {
+			if !refused(err) {
+				t.Errorf("report, %s: %+v, %v", x.Name, c.Report(), err)
+			}
+			continue
+		}
+		want := ledger.NewCounter(policy).Report()
+		want.Entries, want.Countries, want.Releases = int64(len(x.Entries)), x.Countries, x.Releases
+		for kind, states := range x.Requests {
+			maps.Copy(want.Requests[kind], states)
+		}
+		maps.Copy(want.Staff, x.Staff)
+		for _, h := range x.Rules {
+			want.Rules = append(want.Rules, hashOf(h))
+		}
+		if diff := cmp.Diff(want, c.Report()); err != nil || diff != "" {
+			t.Errorf("report, %s: %v (-want +got):\n%s", x.Name, err, diff)
+		}
+	}
+}
+
+func hashOf(b []byte) (h latchkey.Hash) {
+	copy(h[:], b)
+	return h
 }
 
 func setVectors(t *testing.T, v testkit.Ledger) {

@@ -19,6 +19,43 @@ type Ledger struct {
 	Releases     []ReleaseVector      `json:"releases"`
 	Manifests    []ManifestVector     `json:"manifests"`
 	Staff        []StaffVector        `json:"staff"`
+	Notices      []NoticeVector       `json:"notices"`
+	Legals       []LegalVector        `json:"legals"`
+	Reports      []ReportVector       `json:"reports"`
+}
+
+// NoticeVector is a public notice of the operator.
+type NoticeVector struct {
+	Name  string `json:"name"`
+	Note  string `json:"note"`
+	Holds bool   `json:"holds"`
+	What  string `json:"what"`
+	Hash  Hex    `json:"hash"`
+}
+
+// LegalVector is a public note of a request of an authority.
+type LegalVector struct {
+	Name    string `json:"name"`
+	Note    string `json:"note"`
+	Holds   bool   `json:"holds"`
+	Number  uint64 `json:"number"`
+	Kind    string `json:"kind"`
+	Country string `json:"country"`
+	State   string `json:"state"`
+	Time    int64  `json:"time"`
+}
+
+// ReportVector is what is counted from entries of a log, in their order; Holds:
+// they do not contradict each other.
+type ReportVector struct {
+	Name      string                    `json:"name"`
+	Entries   []Hex                     `json:"entries"`
+	Holds     bool                      `json:"holds"`
+	Requests  map[string]map[string]int `json:"requests"` // by kind and state, those that are not zero
+	Countries map[string]int            `json:"countries"`
+	Staff     map[string]int            `json:"staff"` // by role, those that are not zero
+	Releases  int                       `json:"releases"`
+	Rules     []Hex                     `json:"rules"`
 }
 
 // StaffVector is a staff note with its proof; Holds: at Now, under the policy.

@@ -4,7 +4,7 @@
 # that could not be taken says so, and its log is in tmp/bench.
 #
 #   tools/bench.sh                     all of them
-#   tools/bench.sh seal ingest fanout memory latency seek statements grant share    some of them
+#   tools/bench.sh seal ingest fanout memory latency seek statements grant share desk    some of them
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=tmp/bench
@@ -93,7 +93,15 @@ share() {
   figure share 'opening a link: median, p95' '' 's/.*[[:space:]]([0-9.]+) ms-open-median[[:space:]]+([0-9.]+) ms-open-p95.*/\1, \2 ms/'
 }
 
-all=(seal ingest fanout memory latency seek statements grant share)
+desk() {
+  measure desk 240 bash -c 'go test ./cmd/latchkey -run XXX -bench Desk -benchtime 20x && go test ./internal/cloud/policy -run XXX -bench Decide'
+  figure desk 'minutes given to staff with two keys, two witnesses: median, p95' '' 's/.*[[:space:]]([0-9.]+) ms-give-median[[:space:]]+([0-9.]+) ms-give-p95.*/\1, \2 ms/'
+  figure desk 'from there to opened footage: median, p95' '' 's/.*[[:space:]]([0-9.]+) ms-look-median[[:space:]]+([0-9.]+) ms-look-p95.*/\1, \2 ms/'
+  figure desk 'of that, the hub'"'"'s release: median, p95' '' 's/.*[[:space:]]([0-9.]+) ms-release-median[[:space:]]+([0-9.]+) ms-release-p95.*/\1, \2 ms/'
+  figure desk 'one decision of the rules' '' 's/.*BenchmarkDecide.*[[:space:]]([0-9.]+) ns\/op.*/\1 ns/'
+}
+
+all=(seal ingest fanout memory latency seek statements grant share desk)
 if [ $# -gt 0 ]; then wanted=("$@"); else wanted=("${all[@]}"); fi
 for name in "${wanted[@]}"; do
   case " ${all[*]} " in *" $name "*) ;; *) echo "bench: no figure is called $name; there are: ${all[*]}" >&2; exit 2 ;; esac

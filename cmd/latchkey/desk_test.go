@@ -104,7 +104,7 @@ func TestDesk(t *testing.T) {
 			t.Errorf("exit %d: %+v\n%s", code, got, words)
 		}
 	})
-	t.Run("health", func(t *testing.T) { deskHealth(t, agent, n) })
+	t.Run("health", func(t *testing.T) { deskHealth(t, d.home, agent, n) })
 	refusals := func(t *testing.T, home, why string) {
 		t.Helper()
 		for _, args := range [][]string{{"staff", "show", n}, {"staff", "health", n}, {"staff", "reply", n, "hello"}, {"staff", "view", n, "porch", "--from", stamp(a), "--to", stamp(b), "-o", filepath.Join(t.TempDir(), "x.mp4")}} {
@@ -175,7 +175,7 @@ func TestDesk(t *testing.T) {
 	}
 }
 
-func deskHealth(t *testing.T, agent, n string) {
+func deskHealth(t *testing.T, home, agent, n string) {
 	var got struct {
 		Hubs []struct {
 			Report    json.RawMessage
@@ -191,6 +191,12 @@ func deskHealth(t *testing.T, agent, n string) {
 	})
 	if s := string(got.Hubs[0].Report); strings.Contains(s, "porch") || strings.Contains(s, "127.0.0.1") || !strings.Contains(s, "avc1.") {
 		t.Errorf("the report says %s", s)
+	}
+	if code, words := types(t, home, nil, "ticket", "health", n, "--end"); code != exitDone || !strings.Contains(words, "nothing more") {
+		t.Errorf("end: exit %d\n%s", code, words)
+	}
+	if code, words := types(t, home, nil, "ticket", "health", n); code != exitDone || !strings.Contains(words, "report to whoever") {
+		t.Errorf("again: exit %d\n%s", code, words)
 	}
 	if len(got.Hubs[0].Diagnoses) != 0 {
 		t.Errorf("a healthy home is diagnosed: %+v", got.Hubs[0].Diagnoses)

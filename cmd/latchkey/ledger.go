@@ -214,8 +214,11 @@ func noticeWords(st chain.Notice) string {
 // grantWords says who was given what, and until when.
 func grantWords(s member.LoggedStatement, st chain.AddGrant) string {
 	whom := article(string(st.Kind))
-	if st.Kind == chain.GrantMember {
+	switch st.Kind {
+	case chain.GrantMember:
 		whom = named(s.Names(st.To))
+	case chain.GrantStaff:
+		whom = "staff " + st.To.String()[:8]
 	}
 	var cameras []string
 	from, until := st.Tracks[0].From, st.Tracks[0].Until

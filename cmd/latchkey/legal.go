@@ -81,10 +81,13 @@ func (c *legalListCmd) Run(a *app) error {
 	if c.JSON {
 		list := []any{}
 		for _, r := range all {
-			list = append(list, map[string]any{
-				"request": r.N, "kind": r.Kind, "country": r.Country, "household": r.Household.String(), "from": stamp(r.Span.From), "to": stamp(r.Span.To),
-				"state": r.State, "entered_by": r.EnteredBy, "decided_by": r.DecidedBy, "entered": stamp(r.Entered), "gag_until": orNull(r.GagUntil),
-			})
+			one := map[string]any{
+				"request": r.N, "kind": r.Kind, "country": r.Country, "state": r.State, "entered_by": r.EnteredBy, "decided_by": r.DecidedBy, "entered": stamp(r.Entered),
+			}
+			if r.Household != (latchkey.HouseholdID{}) { // auditors are told nothing of a household
+				one["household"], one["from"], one["to"], one["gag_until"] = r.Household.String(), stamp(r.Span.From), stamp(r.Span.To), orNull(r.GagUntil)
+			}
+			list = append(list, one)
 		}
 		return a.json(map[string]any{"requests": list})
 	}

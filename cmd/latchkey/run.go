@@ -96,11 +96,12 @@ type grammar struct {
 	} `cmd:"" help:"The public log, and what your household has in it."`
 
 	Ticket struct {
-		Open  ticketOpenCmd  `cmd:"" help:"Open a ticket with the operator's support."`
-		List  ticketListCmd  `cmd:"" help:"List your household's tickets."`
-		Show  ticketShowCmd  `cmd:"" help:"Read a ticket, what was granted for it, and what was opened of that."`
-		Reply ticketReplyCmd `cmd:"" help:"Write into a ticket."`
-		Close ticketCloseCmd `cmd:"" help:"Close a ticket, and end all that was let see for it."`
+		Open   ticketOpenCmd   `cmd:"" help:"Open a ticket with the operator's support."`
+		List   ticketListCmd   `cmd:"" help:"List your household's tickets."`
+		Show   ticketShowCmd   `cmd:"" help:"Read a ticket, what was granted for it, and what was opened of that."`
+		Reply  ticketReplyCmd  `cmd:"" help:"Write into a ticket."`
+		Health ticketHealthCmd `cmd:"" help:"Let the person who has a ticket see how hubs and cameras are, or end that."`
+		Close  ticketCloseCmd  `cmd:"" help:"Close a ticket, and end all that was let see for it."`
 	} `cmd:"" help:"Help from the operator's support, which sees nothing that you do not let it see."`
 	Legal struct {
 		Add      legalAddCmd      `cmd:"" help:"Enter a request of an authority; for staff of the role legal."`

@@ -31,6 +31,7 @@ type staffCmds struct {
 	View       staffViewCmd       `cmd:"" help:"Open footage that a household has granted you; its chain says so first."`
 	Explain    staffExplainCmd    `cmd:"" help:"Ask what the desk's rules would say: could somebody in a role do something?"`
 	Audit      staffAuditCmd      `cmd:"" help:"For auditors: what was asked of the desk, and what stands out."`
+	Reinstate  staffReinstateCmd  `cmd:"" help:"For auditors: end the suspension of somebody, once you have looked."`
 }
 
 // training is what everybody of staff confirms before a role is active.
@@ -455,6 +456,24 @@ func (c *staffExplainCmd) Run(a *app) error {
 		a.print("  Nothing permits it.")
 	}
 	a.say("By the rules %s, whose hash stands in the public log.", e.Version[:16])
+	return nil
+}
+
+type staffReinstateCmd struct {
+	ID string `arg:"" help:"The staff id, as staff audit lists it."`
+}
+
+// Run ends a suspension.
+func (c *staffReinstateCmd) Run(a *app) error {
+	agent, err := a.agent()
+	if err != nil {
+		return err
+	}
+	defer agent.Close()
+	if err := agent.Reinstate(a.ctx, c.ID); err != nil {
+		return staffTrouble(err)
+	}
+	a.say("%s works again. What was counted before does not count again.", c.ID)
 	return nil
 }
 

@@ -33,9 +33,32 @@ func (c *ticketOpenCmd) Run(a *app) error {
 	a.print("%d", t.N)
 	a.say("Ticket %d is with %s, who is staff by the public log. Your words are sealed to that person and your household.", t.N, t.Agent)
 	if c.Health {
-		a.say("Until the ticket is closed your hubs report to that person how they are: no names, no pictures, no events.")
+		a.say("Until the ticket is closed, a week at most, your hubs report to that person how they are: no names, no pictures, no events.")
 	}
 	a.say("To let that person see footage: `latchkey grant CAMERA --to staff:%s --from T --to T`.", t.Agent)
+	return nil
+}
+
+type ticketHealthCmd struct {
+	Ticket uint64 `arg:"" help:"The ticket's number."`
+	End    bool   `help:"Reports end instead."`
+}
+
+// Run lets whoever has the ticket now see how hubs and cameras are, or ends that.
+func (c *ticketHealthCmd) Run(a *app) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.TicketHealth(a.ctx, c.Ticket, !c.End); err != nil {
+		return ticketTrouble(err)
+	}
+	if c.End {
+		a.say("Your hubs report nothing more for ticket %d.", c.Ticket)
+		return nil
+	}
+	a.say("The hubs that are there report to whoever has ticket %d, for a week at most: no names, no pictures, no events.", c.Ticket)
 	return nil
 }
 

@@ -171,6 +171,8 @@ ExplainResponse allowed=number rules=message version=word
 Rule name=word words=word
 AuditRequest since_ms=number
 AuditResponse decisions=message findings=message suspended=word
+ReinstateRequest staff=word
+ReinstateResponse
 DeskDecision at_ms=number staff=word role=word action=word ticket=number allowed=number rules=word
 Finding staff=word kind=word count=number limit=number
 BeginShiftRequest kid=id

@@ -59,12 +59,22 @@ func (d *deskService) ListDesk(ctx context.Context, _ *connect.Request[v1.ListDe
 	return connect.NewResponse(res), nil
 }
 
+// decide asks the policy about a ticket. One that does not exist is answered, and
+// counted, like one that is closed.
+func (d *deskService) decide(ctx context.Context, action policy.Action, n uint64) (catalog.Ticket, error) {
+	t, err := d.s.ticket(ctx, n)
+	if errors.Is(err, latchkey.ErrNotFound) {
+		t, err = catalog.Ticket{N: n}, nil
+	}
+	if err == nil {
+		err = d.s.decide(ctx, shiftOf(ctx), action, &t, false)
+	}
+	return t, err
+}
+
 func (d *deskService) TakeTicket(ctx context.Context, req *connect.Request[v1.TakeTicketRequest]) (*connect.Response[v1.TakeTicketResponse], error) {
 	who := shiftOf(ctx)
-	t, err := d.s.ticket(ctx, req.Msg.GetTicket())
-	if err == nil {
-		err = d.s.decide(ctx, who, policy.TakeTicket, &t, false)
-	}
+	t, err := d.decide(ctx, policy.TakeTicket, req.Msg.GetTicket())
 	if err == nil && t.Agent != who.Kid {
 		// Before he has it, so that nobody has had it without the household knowing.
 		err = d.s.tell(ctx, t.Household, who.XKid, "ticket-taken", strconv.FormatUint(t.N, 10))
@@ -135,11 +145,8 @@ func (d *deskService) ReadTicket(ctx context.Context, req *connect.Request[v1.Ge
 
 func (d *deskService) read(ctx context.Context, n uint64) (*v1.GetTicketResponse, error) {
 	who := shiftOf(ctx)
-	t, err := d.s.ticket(ctx, n)
+	t, err := d.decide(ctx, policy.ReadTicket, n)
 	if err != nil {
-		return nil, err
-	}
-	if err := d.s.decide(ctx, who, policy.ReadTicket, &t, false); err != nil {
 		return nil, err
 	}
 	if err := d.s.decide(ctx, who, policy.SeeHealth, &t, false); err != nil {
@@ -168,10 +175,7 @@ func (d *deskService) read(ctx context.Context, n uint64) (*v1.GetTicketResponse
 }
 
 func (d *deskService) Reply(ctx context.Context, req *connect.Request[v1.PutMessageRequest]) (*connect.Response[v1.PutMessageResponse], error) {
-	t, err := d.s.ticket(ctx, req.Msg.GetTicket())
-	if err == nil {
-		err = d.s.decide(ctx, shiftOf(ctx), policy.Reply, &t, false)
-	}
+	t, err := d.decide(ctx, policy.Reply, req.Msg.GetTicket())
 	if err == nil {
 		err = d.s.putMessage(ctx, t, req.Msg.GetLetters())
 	}
@@ -191,11 +195,8 @@ func (d *deskService) ListGranted(ctx context.Context, req *connect.Request[v1.L
 
 func (d *deskService) granted(ctx context.Context, n uint64) (*v1.ListGrantedResponse, error) {
 	who := shiftOf(ctx)
-	t, err := d.s.ticket(ctx, n)
+	t, err := d.decide(ctx, policy.ListGrants, n)
 	if err != nil {
-		return nil, err
-	}
-	if err := d.s.decide(ctx, who, policy.ListGrants, &t, false); err != nil {
 		return nil, err
 	}
 	ids, err := d.s.catalog.TicketGrants(ctx, n)
@@ -241,7 +242,10 @@ func (d *deskService) ask(ctx context.Context, action policy.Action, ticket uint
 	}
 	a.id = latchkey.GrantID(grant)
 	var err error
-	if a.ticket, err = d.s.ticket(ctx, ticket); err != nil {
+	if a.ticket, err = d.s.ticket(ctx, ticket); errors.Is(err, latchkey.ErrNotFound) {
+		_, err = d.decide(ctx, action, ticket)
+	}
+	if err != nil {
 		return a, err
 	}
 	state, err := d.s.homes.state(ctx, a.ticket.Household)

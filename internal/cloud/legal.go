@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -75,10 +76,11 @@ func (l *legalService) ListRequests(ctx context.Context, _ *connect.Request[v1.L
 	}
 	res := &v1.ListRequestsResponse{}
 	for _, r := range all {
-		res.Requests = append(res.Requests, &v1.LegalRequest{
-			Request: r.N, Kind: r.Kind, Country: r.Country, Household: r.Household[:], From: r.From, Until: r.Until, Document: r.Document[:],
-			GagUntil: r.GagUntil, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, EnteredMs: r.Entered.UnixMilli(),
-		})
+		one := &v1.LegalRequest{Request: r.N, Kind: r.Kind, Country: r.Country, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, EnteredMs: r.Entered.UnixMilli()}
+		if shiftOf(ctx).Role == ledger.RoleLegal { // auditors see nothing of a household
+			one.Household, one.From, one.Until, one.Document, one.GagUntil = r.Household[:], r.From, r.Until, r.Document[:], r.GagUntil
+		}
+		res.Requests = append(res.Requests, one)
 	}
 	return connect.NewResponse(res), nil
 }
@@ -103,92 +105,173 @@ func (l *legalService) DecideRequest(ctx context.Context, req *connect.Request[v
 	return connect.NewResponse(&v1.DecideRequestResponse{}), nil
 }
 
+// legalDisclosing is the state of a request while its household is told.
+const legalDisclosing = "disclosing"
+
 // settle refuses a request, or hands over: the household's chain says so before
 // anything can be fetched, in clear or, while the operator may not say it, as a
-// commitment.
+// commitment. One that was cut short goes on with what was listed first.
 func (l *legalService) settle(ctx context.Context, n uint64, disclose bool) error {
+	l.s.settling.Lock()
+	defer l.s.settling.Unlock()
 	who := shiftOf(ctx)
 	r, err := l.s.legalRequest(ctx, n)
+	if missing := errors.Is(err, latchkey.ErrNotFound); err == nil || missing { // whether there is one is not for everybody
+		if refused := l.s.decideAs(ctx, who, policy.LegalDecide, nil, false, !missing && r.EnteredBy == who.ID); refused != nil {
+			return refused
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if err := l.s.decideAs(ctx, who, policy.LegalDecide, nil, false, r.EnteredBy == who.ID); err != nil {
-		return err
-	}
-	if r.State != ledger.LegalReceived {
+	before := r.State
+	if before != ledger.LegalReceived && !(disclose && before == legalDisclosing) {
 		return fmt.Errorf("cloud: legal: %w: request %d was decided already", latchkey.ErrConflict, n)
 	}
-	r.DecidedBy, r.State = who.ID, ledger.LegalRefused
-	if disclose {
-		r.State = ledger.LegalDisclosed
-		if r.Listing, err = l.s.listing(ctx, r); err != nil {
+	if r.State = ledger.LegalRefused; disclose {
+		if err := l.s.handOver(ctx, who, &r); err != nil {
 			return err
 		}
-		salt := newSalt()
-		r.Salt, r.Told = salt[:], r.GagUntil <= time.Now().Unix()
-		action, object := "disclosed", latchkey.Hash(sha256.Sum256(r.Listing))
-		if !r.Told {
-			action, object = "sealed", sha256.Sum256(append(salt[:], r.Listing...))
-		}
-		if err := l.s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:])); err != nil {
-			return err
-		}
+		before, r.State = legalDisclosing, ledger.LegalDisclosed
+	} else {
+		r.DecidedBy = who.ID
 	}
 	public, err := l.s.legalNote(n, r)
 	if err != nil {
 		return err
 	}
-	err = l.s.catalog.SettleLegal(ctx, r, ledger.LegalReceived, public)
+	err = l.s.catalog.SettleLegal(ctx, r, before, public)
 	l.s.ledger.Kick()
 	return err
 }
 
-// listing names all that is handed over, by ids and hashes.
-func (s *Server) listing(ctx context.Context, r catalog.LegalRequest) ([]byte, error) {
-	state, err := s.homes.state(ctx, r.Household)
-	if err != nil {
-		return nil, err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "request %d\nkind %s\ncountry %s\nhousehold %s\nfrom %d\nuntil %d\nstatements 0 to %d\n", r.N, r.Kind, r.Country, r.Household, r.From, r.Until, state.Seq)
-	for _, t := range state.Tracks() {
-		for at := (catalog.Position{}); ; {
-			reels, err := s.catalog.ReelsBetween(ctx, r.Household, t.ID, r.From, r.Until, at, reelPage)
-			if err != nil {
-				return nil, err
-			}
-			for _, reel := range reels {
-				fmt.Fprintf(&b, "sealed %s %s %d %d %d %s\n", reel.Track, reel.Epoch, reel.FirstSeq, reel.LastSeq, reel.Bytes, reel.Digest)
-				at = reel.First()
-				at.Seq++
-			}
-			if len(reels) < reelPage {
-				break
-			}
+// handOver lists what is handed over, once, and tells the household, once.
+func (s *Server) handOver(ctx context.Context, who shift, r *catalog.LegalRequest) error {
+	if len(r.Listing) == 0 {
+		state, err := s.homes.state(ctx, r.Household)
+		if err != nil {
+			return err
+		}
+		if r.Listing, err = s.listing(ctx, *r, state.Seq); err != nil {
+			return err
+		}
+		salt := newSalt()
+		r.Salt, r.Told, r.DecidedBy, r.State = salt[:], r.GagUntil <= time.Now().Unix(), who.ID, legalDisclosing
+		if err := s.catalog.SettleLegal(ctx, *r, ledger.LegalReceived, nil); err != nil {
+			return err
 		}
 	}
-	return []byte(b.String()), nil
+	action, object := "disclosed", latchkey.Hash(sha256.Sum256(r.Listing))
+	if !r.Told {
+		action, object = "sealed", sha256.Sum256(slices.Concat(r.Salt, r.Listing))
+	}
+	from, err := listed(r.Listing)
+	if err != nil {
+		return err
+	}
+	told, err := s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
+	if err == nil && !told {
+		err = s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:]))
+	}
+	return err
+}
+
+// noticed reports whether a household's chain has a notice of this object, from a
+// statement on.
+func (s *Server) noticed(ctx context.Context, h latchkey.HouseholdID, from uint64, object string) (bool, error) {
+	for {
+		notes, err := s.catalog.Statements(ctx, h, from, maxStatements)
+		if err != nil || len(notes) == 0 {
+			return false, err
+		}
+		for _, raw := range notes {
+			n, err := chain.ParseNote(raw)
+			if err != nil {
+				return false, err
+			}
+			if n.Type != chain.TypeNotice {
+				continue
+			}
+			st, err := chain.ParseStatement(n)
+			if err != nil {
+				return false, err
+			}
+			if said, ok := st.(chain.Notice); ok && said.Object == object {
+				return true, nil
+			}
+		}
+		from += uint64(len(notes))
+	}
+}
+
+// listing names all that is handed over: the household's statements up to seq, and
+// of each track the sealed bytes, by their hash.
+func (s *Server) listing(ctx context.Context, r catalog.LegalRequest, seq uint64) ([]byte, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "request %d\nkind %s\ncountry %s\nhousehold %s\nfrom %d\nuntil %d\n"+listedStatements, r.N, r.Kind, r.Country, r.Household, r.From, r.Until, seq)
+	err := s.sealedOf(ctx, r, func(t latchkey.TrackID, c *cut) error {
+		sum := sha256.New()
+		if _, err := s.send(ctx, sum, c); err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "sealed %s %d %x\n", t, c.bytes, sum.Sum(nil))
+		return nil
+	})
+	return []byte(b.String()), err
+}
+
+const listedStatements = "statements 0 to %d\n"
+
+// listed returns the number of the last statement of a listing.
+func listed(listing []byte) (seq uint64, err error) {
+	_, err = fmt.Sscanf(string(listing[max(0, bytes.Index(listing, []byte("statements "))):]), listedStatements, &seq)
+	return seq, err
+}
+
+// sealedOf runs use for each track that has footage of the request.
+func (s *Server) sealedOf(ctx context.Context, r catalog.LegalRequest, use func(latchkey.TrackID, *cut) error) error {
+	state, err := s.homes.state(ctx, r.Household)
+	if err != nil {
+		return err
+	}
+	for _, t := range state.Tracks() {
+		g := &sight{s: s, household: r.Household, track: t.ID, granted: []span{{r.From, r.Until}}}
+		c, err := s.cut(ctx, g, footageQuery{track: t.ID, byTime: true, from: float64(r.From), to: r.Until, max: 1 << 60})
+		if err == nil && c.bytes > 0 {
+			err = use(t.ID, c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tellGagged tells households what the operator may say by now.
 func (s *Server) tellGagged(ctx context.Context, now time.Time) error {
 	all, err := s.catalog.Legal(ctx, latchkey.HouseholdID{})
+	for _, r := range all {
+		if r.State == ledger.LegalDisclosed && !r.Told && r.GagUntil <= now.Unix() {
+			err = errors.Join(err, s.tellLater(ctx, r)) // one household does not keep the others waiting
+		}
+	}
+	return err
+}
+
+func (s *Server) tellLater(ctx context.Context, r catalog.LegalRequest) error {
+	object := sha256.Sum256(r.Listing)
+	from, err := listed(r.Listing)
 	if err != nil {
 		return err
 	}
-	for _, r := range all {
-		if r.State != ledger.LegalDisclosed || r.Told || r.GagUntil > now.Unix() {
-			continue
-		}
-		object := sha256.Sum256(r.Listing)
-		if err := s.tell(ctx, r.Household, latchkey.Kid{}, "disclosed", latchkey.B64(object[:])); err != nil {
-			return err
-		}
-		if err := s.catalog.ToldLegal(ctx, r.N); err != nil {
-			return err
-		}
+	told, err := s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
+	if err == nil && !told {
+		err = s.tell(ctx, r.Household, latchkey.Kid{}, "disclosed", latchkey.B64(object[:]))
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return s.catalog.ToldLegal(ctx, r.N)
 }
 
 func (l *legalService) ListDisclosures(ctx context.Context, _ *connect.Request[v1.ListDisclosuresRequest]) (*connect.Response[v1.ListDisclosuresResponse], error) {
@@ -226,16 +309,33 @@ func (s *Server) serveDisclosed(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	seq, err := listed(q.Listing)
+	if err == nil {
+		err = s.asListed(ctx, q, seq)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-tar")
 	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Now().Add(footageWait)) // not every writer has deadlines
-	if err := s.bundle(ctx, tar.NewWriter(w), q); err != nil {
+	if err := s.bundle(ctx, tar.NewWriter(w), q, seq); err != nil {
 		s.log.ErrorContext(ctx, "handing over failed", "request", n, "err", err)
 		panic(http.ErrAbortHandler) // an answer that is cut short is no tar
 	}
 }
 
-func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalRequest) error {
+// asListed refuses to hand over anything but what the household is told of.
+func (s *Server) asListed(ctx context.Context, q catalog.LegalRequest, seq uint64) error {
+	now, err := s.listing(ctx, q, seq)
+	if err == nil && !bytes.Equal(now, q.Listing) {
+		err = fmt.Errorf("cloud: legal: %w: footage of these minutes came in or was deleted since request %d was decided; enter it anew", latchkey.ErrConflict, q.N)
+	}
+	return err
+}
+
+func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalRequest, seq uint64) error {
 	put := func(name string, b []byte) error {
 		err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(b)), Format: tar.FormatUSTAR})
 		if err == nil {
@@ -246,39 +346,30 @@ func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalReq
 	if err := put("listing.txt", q.Listing); err != nil {
 		return err
 	}
-	state, err := s.homes.state(ctx, q.Household)
+	for from := uint64(0); from <= seq; {
+		notes, err := s.catalog.Statements(ctx, q.Household, from, maxStatements)
+		if err != nil {
+			return err
+		}
+		if len(notes) == 0 {
+			return fmt.Errorf("cloud: legal: %w: statement %d", latchkey.ErrNotFound, from)
+		}
+		for _, raw := range notes[:min(uint64(len(notes)), seq+1-from)] {
+			if err := put(fmt.Sprintf("chain/%06d.note", from), raw); err != nil {
+				return err
+			}
+			from++
+		}
+	}
+	err := s.sealedOf(ctx, q, func(t latchkey.TrackID, c *cut) error {
+		if err := out.WriteHeader(&tar.Header{Name: "sealed/" + t.String() + ".parts", Mode: 0o600, Size: c.bytes, Format: tar.FormatPAX}); err != nil {
+			return err
+		}
+		_, err := s.send(ctx, out, c)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	for from := uint64(0); from <= state.Seq; {
-		notes, err := s.catalog.Statements(ctx, q.Household, from, maxStatements)
-		if err != nil || len(notes) == 0 {
-			return errors.Join(err, out.Close())
-		}
-		for i, raw := range notes {
-			if err := put(fmt.Sprintf("chain/%06d.note", from+uint64(i)), raw); err != nil {
-				return err
-			}
-		}
-		from += uint64(len(notes))
-	}
-	for _, t := range state.Tracks() {
-		if err := s.bundleTrack(ctx, out, q, t); err != nil {
-			return err
-		}
-	}
 	return out.Close()
-}
-
-func (s *Server) bundleTrack(ctx context.Context, out *tar.Writer, q catalog.LegalRequest, t chain.TrackDecl) error {
-	g := &sight{s: s, household: q.Household, track: t.ID, granted: []span{{q.From, q.Until}}}
-	c, err := s.cut(ctx, g, footageQuery{track: t.ID, byTime: true, from: float64(q.From), to: q.Until, max: 1 << 60})
-	if err != nil || c.bytes == 0 {
-		return err
-	}
-	if err := out.WriteHeader(&tar.Header{Name: "sealed/" + t.ID.String() + ".parts", Mode: 0o600, Size: c.bytes, Format: tar.FormatPAX}); err != nil {
-		return err
-	}
-	_, err = s.send(ctx, out, c)
-	return err
 }

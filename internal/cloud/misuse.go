@@ -132,12 +132,12 @@ func (s *Server) watchMisuse(ctx context.Context, who shift, d catalog.Decision)
 	if !d.Allowed && d.Household != (latchkey.HouseholdID{}) && looksInside(d.Action) {
 		s.tellRefusal(ctx, who, d)
 	}
-	all, err := s.catalog.Decisions(ctx, d.At.Add(-misuseSpan), maxDecisions)
+	found, err := s.misuse(ctx, d.At)
 	if err != nil {
 		s.log.ErrorContext(ctx, "what staff asked could not be counted", "err", err)
 		return
 	}
-	for _, f := range s.cfg.Misuse.findings(all) {
+	for _, f := range found {
 		if f.kid != who.Kid || f.kind == foundCrowd {
 			continue
 		}
@@ -146,6 +146,20 @@ func (s *Server) watchMisuse(ctx context.Context, who shift, d catalog.Decision)
 			s.log.ErrorContext(ctx, "staff could not be suspended", "id", f.id, "err", err)
 		}
 	}
+}
+
+// misuse is what stands out in the day before now. What somebody did before he was
+// reinstated has been looked at.
+func (s *Server) misuse(ctx context.Context, now time.Time) ([]finding, error) {
+	suspended, err := s.catalog.Suspensions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.catalog.Decisions(ctx, now.Add(-misuseSpan), maxDecisions)
+	all = slices.DeleteFunc(all, func(d catalog.Decision) bool {
+		return slices.ContainsFunc(suspended, func(x catalog.Suspension) bool { return x.Kid == d.Kid && !d.At.After(x.Lifted) })
+	})
+	return s.cfg.Misuse.findings(all), err
 }
 
 // tellRefusal puts a refused look into the household's chain, of one person at
@@ -166,6 +180,9 @@ func (s *Server) tellRefusal(ctx context.Context, who shift, d catalog.Decision)
 	}
 	if err := s.tell(ctx, d.Household, who.XKid, "refused", d.Action); err != nil {
 		s.log.ErrorContext(ctx, "a refused look was not written into the household's chain", "household", d.Household, "err", err)
+		s.told.mu.Lock()
+		delete(s.told.at, key) // the next one may be
+		s.told.mu.Unlock()
 	}
 }
 
@@ -194,16 +211,31 @@ func (d *deskService) audit(ctx context.Context, since int64) (*v1.AuditResponse
 			AtMs: one.At.UnixMilli(), Staff: one.ID, Role: one.Role, Action: one.Action, Ticket: one.Ticket, Allowed: one.Allowed, Rules: one.Rules,
 		})
 	}
-	day, err := d.s.catalog.Decisions(ctx, time.Now().Add(-misuseSpan), maxDecisions)
+	found, err := d.s.misuse(ctx, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range d.s.cfg.Misuse.findings(day) {
+	for _, f := range found {
 		res.Findings = append(res.Findings, &v1.Finding{Staff: f.id, Kind: f.kind, Count: uint32(f.count), Limit: uint32(f.limit)})
 	}
 	suspended, err := d.s.catalog.Suspensions(ctx)
 	for _, one := range suspended {
-		res.Suspended = append(res.Suspended, one.ID)
+		if one.Lifted.IsZero() {
+			res.Suspended = append(res.Suspended, one.ID)
+		}
 	}
 	return res, err
+}
+
+func (d *deskService) Reinstate(ctx context.Context, req *connect.Request[v1.ReinstateRequest]) (*connect.Response[v1.ReinstateResponse], error) {
+	who := shiftOf(ctx)
+	err := d.s.decide(ctx, who, policy.Reinstate, nil, false)
+	if err == nil {
+		err = d.s.catalog.Reinstate(ctx, req.Msg.GetStaff(), time.Now())
+	}
+	if err != nil {
+		return nil, d.s.answer(ctx, err)
+	}
+	d.s.log.WarnContext(ctx, "staff reinstated", "id", req.Msg.GetStaff(), "by", who.ID)
+	return connect.NewResponse(&v1.ReinstateResponse{}), nil
 }

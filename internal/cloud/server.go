@@ -49,6 +49,7 @@ type Server struct {
 	deskLogins *deskLogins
 	deskHolds  *deskHolds
 	told       told
+	settling   sync.Mutex // of requests of authorities
 	mail       *mailboxes
 	hubs       *hubs
 	viewers    liveCount

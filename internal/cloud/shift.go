@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -210,7 +211,7 @@ func (s *Server) decide(ctx context.Context, who shift, action policy.Action, t 
 // decided.
 func (s *Server) decideAs(ctx context.Context, who shift, action policy.Action, t *catalog.Ticket, granted, alone bool) error {
 	now := time.Now()
-	suspended, err := s.suspended(ctx, who.Kid)
+	suspended, err := s.suspended(ctx, who.Staff)
 	if err != nil {
 		return err
 	}
@@ -242,14 +243,9 @@ func (s *Server) decideAs(ctx context.Context, who shift, action policy.Action, 
 	return fmt.Errorf("cloud: desk: %s: %w: %s", action, latchkey.ErrRefused, strings.TrimSpace(words))
 }
 
-func (s *Server) suspended(ctx context.Context, kid latchkey.Kid) (bool, error) {
+func (s *Server) suspended(ctx context.Context, who catalog.Staff) (bool, error) {
 	all, err := s.catalog.Suspensions(ctx)
-	for _, one := range all {
-		if one.Kid == kid {
-			return true, err
-		}
-	}
-	return false, err
+	return slices.ContainsFunc(all, func(x catalog.Suspension) bool { return x.Holds(who.Kid, who.ID) }), err
 }
 
 func (d *deskService) Explain(ctx context.Context, req *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error) {

@@ -82,7 +82,7 @@ func (s *Server) leastBusy(ctx context.Context, now time.Time) (catalog.Staff, e
 	}
 	best := catalog.Staff{}
 	for _, one := range staff {
-		out := slices.ContainsFunc(suspended, func(x catalog.Suspension) bool { return x.Kid == one.Kid })
+		out := slices.ContainsFunc(suspended, func(x catalog.Suspension) bool { return x.Holds(one.Kid, one.ID) })
 		if one.Role != ledger.RoleSupport || out || best.ID != "" && busy[one.Kid] >= busy[best.Kid] {
 			continue
 		}

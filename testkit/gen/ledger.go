@@ -203,6 +203,9 @@ func ledgerVectors() testkit.Ledger {
 				"completeness":  "files for ktag; at: up to when the chain is complete",
 				"releases":      "release notes with their place in the log; index is that",
 				"staff":         "staff notes with the proof that they stand in the log; holds: under policy at now",
+				"notices":       "what the operator says of itself",
+				"legals":        "requests of authorities",
+				"reports":       "what is counted from entries in their order; requests and staff have what is not zero; holds: the notes are signed as they must be, and do not contradict each other",
 				"manifests":     "every file of a release, and its hash; text is the one form or none",
 			},
 		},
@@ -246,6 +249,7 @@ func ledgerVectors() testkit.Ledger {
 	v.SetNotes = setNoteVectors(w, said, set, all)
 	v.Completeness = completenessVectors(w, said, set, all, mine)
 	v.Releases, v.Manifests, v.Staff = releaseVectors(w), manifestVectors(), staffVectors(w)
+	v.Notices, v.Legals, v.Reports = noticeVectors(w), legalVectors(w), reportVectors(w)
 	return v
 }
 

@@ -69,7 +69,7 @@ func TestSchema(t *testing.T) {
 		"applicants":     "kid note mac received_ms",                                                                                                    // public notes of who is to be staff
 		"staff":          "note_hash kid x_kid staff_id role from_s until_s note",                                                                       // public notes of who is
 		"shifts":         "token_hash kid began_ms seen_ms",                                                                                             // times of logins of staff
-		"suspended":      "kid staff_id kind at_ms",                                                                                                     // staff who may do nothing
+		"suspended":      "kid staff_id kind at_ms lifted_ms",                                                                                           // staff who may do nothing
 		"tickets":        "ticket household opened_by topic state agent opened_ms updated_ms messages",                                                  // that there is one, of a closed list of topics, and who has it
 		"ticket_letters": "ticket n kid letter",                                                                                                         // sealed
 		"ticket_health":  "ticket hub letter received_ms",                                                                                               // sealed

@@ -44,13 +44,16 @@ func (db *DB) AddLegal(ctx context.Context, r LegalRequest, note func(n uint64) 
 	return n, err
 }
 
-// SettleLegal moves a request from one state to another, with its public note.
-// One that is in another state by now is latchkey.ErrConflict.
+// SettleLegal moves a request from one state to another, with its public note if
+// there is one. A request that is in another state by now is latchkey.ErrConflict.
 func (db *DB) SettleLegal(ctx context.Context, r LegalRequest, before string, public []byte) error {
 	return db.inTx(ctx, "settle legal request", func(tx *sql.Tx) error {
 		const q = `UPDATE legal SET state = $3, decided_by = $4, listing = $5, salt = $6, told = $7 WHERE request = $1 AND state = $2`
 		if err := one(tx.ExecContext(ctx, q, int64(r.N), before, r.State, r.DecidedBy, orNothing(r.Listing), orNothing(r.Salt), r.Told)); err != nil {
 			return err
+		}
+		if len(public) == 0 {
+			return nil
 		}
 		return publish(ctx, tx, public)
 	})

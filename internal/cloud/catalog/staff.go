@@ -240,33 +240,47 @@ type Suspension struct {
 	ID   string
 	Kind string // of a closed list: what was found
 	At   time.Time
+	// Lifted is when an auditor has ended it; zero: it holds.
+	Lifted time.Time
+}
+
+// Holds reports whether it keeps somebody out. New keys do not help him.
+func (s Suspension) Holds(kid latchkey.Kid, id string) bool {
+	return s.Lifted.IsZero() && (s.Kid == kid || s.ID == id)
 }
 
 // Suspend suspends somebody of staff; one who is suspended stays so since before.
 func (db *DB) Suspend(ctx context.Context, s Suspension) error {
-	const q = `INSERT INTO suspended (kid, staff_id, kind, at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT (kid) DO NOTHING`
+	const q = `INSERT INTO suspended (kid, staff_id, kind, at_ms, lifted_ms) VALUES ($1, $2, $3, $4, 0)
+		ON CONFLICT (kid) DO UPDATE SET staff_id = excluded.staff_id, kind = excluded.kind, at_ms = excluded.at_ms, lifted_ms = 0 WHERE suspended.lifted_ms <> 0`
 	_, err := db.write.ExecContext(ctx, q, s.Kid[:], s.ID, s.Kind, s.At.UnixMilli())
 	return fail("suspend", err)
 }
 
-// Reinstate ends a suspension; one that is over is no error.
-func (db *DB) Reinstate(ctx context.Context, kid latchkey.Kid) error {
-	_, err := db.write.ExecContext(ctx, `DELETE FROM suspended WHERE kid = $1`, kid[:])
+// Reinstate ends the suspensions of somebody of staff, or latchkey.ErrNotFound.
+func (db *DB) Reinstate(ctx context.Context, id string, at time.Time) error {
+	res, err := db.write.ExecContext(ctx, `UPDATE suspended SET lifted_ms = $2 WHERE staff_id = $1 AND lifted_ms = 0`, id, at.UnixMilli())
+	if err == nil {
+		var n int64
+		if n, err = res.RowsAffected(); err == nil && n == 0 {
+			err = latchkey.ErrNotFound
+		}
+	}
 	return fail("reinstate", err)
 }
 
-// Suspensions returns who is suspended, the latest first.
+// Suspensions returns who is and was suspended, the latest first.
 func (db *DB) Suspensions(ctx context.Context) ([]Suspension, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT kid, staff_id, kind, at_ms FROM suspended ORDER BY at_ms DESC, kid`)
+	rows, err := db.read.QueryContext(ctx, `SELECT kid, staff_id, kind, at_ms, lifted_ms FROM suspended ORDER BY at_ms DESC, kid`)
 	if err != nil {
 		return nil, fail("suspensions", err)
 	}
 	type row struct {
 		Suspension
-		kid []byte
-		ms  int64
+		kid        []byte
+		ms, lifted int64
 	}
-	all, err := collect(rows, func(r *row) []any { return []any{&r.kid, &r.ID, &r.Kind, &r.ms} })
+	all, err := collect(rows, func(r *row) []any { return []any{&r.kid, &r.ID, &r.Kind, &r.ms, &r.lifted} })
 	if err != nil {
 		return nil, fail("suspensions", err)
 	}
@@ -274,6 +288,9 @@ func (db *DB) Suspensions(ctx context.Context) ([]Suspension, error) {
 	for i, r := range all {
 		out[i] = r.Suspension
 		out[i].At = time.UnixMilli(r.ms)
+		if r.lifted != 0 {
+			out[i].Lifted = time.UnixMilli(r.lifted)
+		}
 		if err := fixed(out[i].Kid[:], r.kid); err != nil {
 			return nil, fail("suspensions", err)
 		}

@@ -40,6 +40,7 @@ const (
 	Watch       Action = "watch"
 	Explain     Action = "explain"
 	Audit       Action = "audit"
+	Reinstate   Action = "reinstate"
 	LegalAdd    Action = "legal-add"
 	LegalList   Action = "legal-list"
 	LegalDecide Action = "legal-decide"
@@ -47,7 +48,7 @@ const (
 )
 
 // Actions are all actions, in the order in which they are shown.
-var Actions = [...]Action{ListTickets, TakeTicket, ReadTicket, Reply, SeeHealth, ListGrants, OpenGrant, Access, Release, Watch, Explain, Audit, LegalAdd, LegalList, LegalDecide, LegalFetch}
+var Actions = [...]Action{ListTickets, TakeTicket, ReadTicket, Reply, SeeHealth, ListGrants, OpenGrant, Access, Release, Watch, Explain, Audit, Reinstate, LegalAdd, LegalList, LegalDecide, LegalFetch}
 
 // groups says what an action is part of; the rules speak of these.
 func (a Action) groups() []string {

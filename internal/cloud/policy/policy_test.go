@@ -29,7 +29,7 @@ func best(role string, a policy.Action) policy.Request {
 func TestRoles(t *testing.T) {
 	may := map[string]string{
 		ledger.RoleSupport:   "list-tickets take-ticket read-ticket reply see-health list-grants open-grant access release watch explain",
-		ledger.RoleAuditor:   "explain audit legal-list",
+		ledger.RoleAuditor:   "explain audit reinstate legal-list",
 		ledger.RoleLegal:     "explain legal-add legal-list legal-decide legal-fetch",
 		ledger.RoleAnnotator: "explain", ledger.RoleModerator: "explain", ledger.RoleEngineer: "explain", ledger.RoleAdmin: "explain",
 	}

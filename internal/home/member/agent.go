@@ -635,6 +635,12 @@ type DeskFinding struct {
 	Count, Limit int
 }
 
+// Reinstate ends a suspension of somebody of staff; for auditors.
+func (a *Agent) Reinstate(ctx context.Context, staff string) error {
+	_, err := deskCall(ctx, a, "reinstate", a.api.desk.Reinstate, &latchkeyv1.ReinstateRequest{Staff: staff})
+	return err
+}
+
 // Audit returns what was asked of the desk since a time; for auditors.
 func (a *Agent) Audit(ctx context.Context, since time.Time) (DeskReport, error) {
 	res, err := deskCall(ctx, a, "audit", a.api.desk.Audit, &latchkeyv1.AuditRequest{SinceMs: since.UnixMilli()})

@@ -60,7 +60,7 @@ func (a *Agent) Legal(ctx context.Context) ([]LegalRequest, error) {
 			N: r.Request, State: r.State, EnteredBy: r.EnteredBy, DecidedBy: r.DecidedBy, Entered: time.UnixMilli(r.EnteredMs).UTC(),
 			LegalEntry: LegalEntry{Kind: r.Kind, Country: r.Country, Span: Span{time.Unix(r.From, 0).UTC(), time.Unix(r.Until, 0).UTC()}, Document: r.Document},
 		}
-		copy(one.Household[:], r.Household)
+		copy(one.Household[:], r.Household) // not told to auditors
 		if r.GagUntil > 0 {
 			one.GagUntil = time.Unix(r.GagUntil, 0).UTC()
 		}
@@ -76,9 +76,13 @@ func (a *Agent) DecideLegal(ctx context.Context, n uint64, disclose bool) error 
 }
 
 // FetchLegal writes what was decided to be handed over: a tar of signed statements
-// and sealed parts.
+// and sealed parts. If those are not what the household is told of any more, it is
+// latchkey.ErrRefused.
 func (a *Agent) FetchLegal(ctx context.Context, n uint64, w io.Writer) (int64, error) {
 	res, err := a.get(ctx, fmt.Sprintf("%s/v1/legal/%d", a.api.origin, n))
+	if errors.Is(err, latchkey.ErrConflict) {
+		err = fmt.Errorf("%w: footage of these minutes came in or was deleted since it was decided; enter it anew", latchkey.ErrRefused)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("member: fetch request %d: %w", n, err)
 	}
@@ -181,4 +185,3 @@ func Report(ctx context.Context, opts Options, server, pinned string) (ledger.Tr
 	}
 	return count.Report(), policy, nil
 }
-

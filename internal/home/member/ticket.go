@@ -78,11 +78,12 @@ func (c *Client) OpenTicket(ctx context.Context, req TicketRequest) (Ticket, err
 		return fail(err)
 	}
 	agent, err := c.provenStaff(ctx, res.Agent)
-	if err != nil {
-		return fail(err)
+	if err == nil {
+		err = c.writeTo(ctx, res.Ticket, req.Words, about{}, &agent)
 	}
-	if err := c.writeTo(ctx, res.Ticket, req.Words, about{}, &agent); err != nil {
-		return fail(err)
+	if err != nil { // a ticket without a word helps nobody
+		_, closed := call(context.WithoutCancel(ctx), c, "close ticket", c.api.ticket.CloseTicket, &latchkeyv1.CloseTicketRequest{Ticket: res.Ticket})
+		return fail(errors.Join(err, closed))
 	}
 	if req.Health {
 		if err := c.letSeeHealth(ctx, res.Ticket, agent); err != nil {
@@ -94,7 +95,7 @@ func (c *Client) OpenTicket(ctx context.Context, req TicketRequest) (Ticket, err
 }
 
 // provenStaff holds a staff note against the pinned policy: signed by its staff
-// root, in the public log, for now (claim C14).
+// root, in the public log, for now, and for support (claim C14).
 func (c *Client) provenStaff(ctx context.Context, e *latchkeyv1.StaffEntry) (ledger.Staff, error) {
 	if e == nil {
 		return ledger.Staff{}, ErrNoStaff
@@ -103,7 +104,11 @@ func (c *Client) provenStaff(ctx context.Context, e *latchkeyv1.StaffEntry) (led
 	if err != nil {
 		return ledger.Staff{}, err
 	}
-	return provenStaff(policy, e)
+	s, err := provenStaff(policy, e)
+	if err == nil && s.Role != ledger.RoleSupport {
+		err = fmt.Errorf("%w: the server names somebody in the role %s as support", latchkey.ErrVerify, s.Role)
+	}
+	return s, err
 }
 
 func provenStaff(policy *ledger.Policy, e *latchkeyv1.StaffEntry) (ledger.Staff, error) {
@@ -299,6 +304,27 @@ func (c *Client) ReplyTicket(ctx context.Context, n uint64, words string) error 
 		to = nil
 	}
 	return c.writeTo(ctx, n, words, about{}, to)
+}
+
+// TicketHealth lets whoever has a ticket now see how hubs and cameras are, as
+// OpenTicket does, or ends it.
+func (c *Client) TicketHealth(ctx context.Context, n uint64, on bool) error {
+	fail := func(err error) error { return fmt.Errorf("member: health for a ticket: %w", err) }
+	state, err := c.refresh(ctx)
+	if err != nil {
+		return fail(err)
+	}
+	if !on {
+		err = c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n})
+	} else if agent, found := c.agentOf(ctx, n); found != nil {
+		err = found
+	} else {
+		err = c.letSeeHealth(ctx, n, agent)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // agentOf is who has a ticket, proven to be staff.

@@ -212,9 +212,7 @@ export class Policy {
   async loggedSet(entry: Uint8Array): Promise<SetNote> {
     const e = parseEntry(entry);
     if (e.kind !== 'public') throw refuse('ledger: the entry is no set');
-    const n = parseSigned(e.note);
-    if (!(await verifySigned(n, [this.#key('operator')])).has(this.#key('operator'))) throw refuse('ledger: the operator has not signed the set');
-    return setOf(n.text, this.origin);
+    return setOf(await this.said(e.note), this.origin);
   }
 
   /** Reads a signed release note: two of the releasers have signed it. Throws Failure 'verify'. */
@@ -231,6 +229,14 @@ export class Policy {
     const held = await verifySigned(n, [...this.staffRoots.values()]);
     if (held.size === 0) throw refuse('ledger: the staff root has not signed who is staff');
     return staffOf(n.text);
+  }
+
+  /** The text of a note that the operator has signed. Throws Failure 'verify'. */
+  async said(raw: Uint8Array): Promise<string> {
+    const n = parseSigned(raw);
+    const operator = this.#key('operator');
+    if (!(await verifySigned(n, [operator])).has(operator)) throw refuse('ledger: the operator has not signed the note');
+    return n.text;
   }
 
   /** The log's entry for a set note: as the operator alone had signed it. */

@@ -9,6 +9,7 @@ import { Policy } from './policy';
 import { checkReleased, parseManifest } from './release';
 import { checkProof, encodeProof, parseProof } from './proof';
 import { checkSetProof, encodeSetProof, parseSetProof } from './set';
+import { Counter, legalOf, noticeOf } from './report';
 import { provenStaff } from './staff';
 import { checkConsistency } from './tree';
 
@@ -93,6 +94,31 @@ describe('the public log', () => {
     const s = await held(() => provenStaff(utf8(x.note), utf8(x.proof), policy, x.now));
     const want = { id: x.id, role: x.role, ed: unhex(x.ed), x: unhex(x.x), trained: x.trained, from: x.from, until: x.until };
     expect(s).toEqual(x.holds ? want : null);
+  });
+
+  it.each(named(ledger.notices))('notice: %s', async (_name, x) => {
+    const n = await held(() => noticeOf(utf8(x.note), policy));
+    expect(n).toEqual(x.holds ? { what: x.what, hash: unhex(x.hash) } : null);
+  });
+
+  it.each(named(ledger.legals))('legal: %s', async (_name, x) => {
+    const l = await held(() => legalOf(utf8(x.note), policy));
+    expect(l).toEqual(x.holds ? { number: x.number, kind: x.kind, country: x.country, state: x.state, time: x.time } : null);
+  });
+
+  it.each(named(ledger.reports))('report: %s', async (_name, x) => {
+    const c = new Counter(policy);
+    const done = await held(async () => {
+      for (const e of x.entries) await c.read(unhex(e));
+      return true;
+    });
+    expect(done).toBe(x.holds ? true : null);
+    if (!x.holds) return;
+    const r = c.report();
+    const kept = (all: object) => Object.fromEntries(Object.entries(all).filter(([, n]) => n !== 0));
+    const requests = Object.entries(r.requests).map(([kind, states]) => [kind, kept(states)] as const);
+    expect(Object.fromEntries(requests.filter(([, s]) => Object.keys(s).length > 0))).toEqual(x.requests);
+    expect([r.entries, r.countries, kept(r.staff), r.releases, r.rules.map(hex)]).toEqual([x.entries.length, x.countries, x.staff, x.releases, x.rules]);
   });
 
   it.each(named(ledger.releases))('release: %s', async (_name, x) => {

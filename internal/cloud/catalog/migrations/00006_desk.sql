@@ -96,7 +96,8 @@ CREATE TABLE suspended (
     kid      BYTEA PRIMARY KEY,
     staff_id TEXT NOT NULL,
     kind     TEXT NOT NULL,
-    at_ms    BIGINT NOT NULL
+    at_ms    BIGINT NOT NULL,
+    lifted_ms BIGINT NOT NULL
 );
 
 -- Requests of authorities. kind, country and state are public (they stand in the

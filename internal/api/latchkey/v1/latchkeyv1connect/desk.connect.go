@@ -89,6 +89,8 @@ const (
 	DeskServiceExplainProcedure = "/latchkey.v1.DeskService/Explain"
 	// DeskServiceAuditProcedure is the fully-qualified name of the DeskService's Audit RPC.
 	DeskServiceAuditProcedure = "/latchkey.v1.DeskService/Audit"
+	// DeskServiceReinstateProcedure is the fully-qualified name of the DeskService's Reinstate RPC.
+	DeskServiceReinstateProcedure = "/latchkey.v1.DeskService/Reinstate"
 	// LegalServiceAddRequestProcedure is the fully-qualified name of the LegalService's AddRequest RPC.
 	LegalServiceAddRequestProcedure = "/latchkey.v1.LegalService/AddRequest"
 	// LegalServiceListRequestsProcedure is the fully-qualified name of the LegalService's ListRequests
@@ -467,6 +469,8 @@ type DeskServiceClient interface {
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
 	// Audit returns what was asked of the desk, for auditors.
 	Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error)
+	// Reinstate ends a suspension; what was counted before does not count again.
+	Reinstate(context.Context, *connect.Request[v1.ReinstateRequest]) (*connect.Response[v1.ReinstateResponse], error)
 }
 
 // NewDeskServiceClient constructs a client for the latchkey.v1.DeskService service. By default, it
@@ -558,6 +562,12 @@ func NewDeskServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(deskServiceMethods.ByName("Audit")),
 			connect.WithClientOptions(opts...),
 		),
+		reinstate: connect.NewClient[v1.ReinstateRequest, v1.ReinstateResponse](
+			httpClient,
+			baseURL+DeskServiceReinstateProcedure,
+			connect.WithSchema(deskServiceMethods.ByName("Reinstate")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -576,6 +586,7 @@ type deskServiceClient struct {
 	release     *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
 	explain     *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
 	audit       *connect.Client[v1.AuditRequest, v1.AuditResponse]
+	reinstate   *connect.Client[v1.ReinstateRequest, v1.ReinstateResponse]
 }
 
 // BeginShift calls latchkey.v1.DeskService.BeginShift.
@@ -643,6 +654,11 @@ func (c *deskServiceClient) Audit(ctx context.Context, req *connect.Request[v1.A
 	return c.audit.CallUnary(ctx, req)
 }
 
+// Reinstate calls latchkey.v1.DeskService.Reinstate.
+func (c *deskServiceClient) Reinstate(ctx context.Context, req *connect.Request[v1.ReinstateRequest]) (*connect.Response[v1.ReinstateResponse], error) {
+	return c.reinstate.CallUnary(ctx, req)
+}
+
 // DeskServiceHandler is an implementation of the latchkey.v1.DeskService service.
 type DeskServiceHandler interface {
 	BeginShift(context.Context, *connect.Request[v1.BeginShiftRequest]) (*connect.Response[v1.BeginShiftResponse], error)
@@ -668,6 +684,8 @@ type DeskServiceHandler interface {
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
 	// Audit returns what was asked of the desk, for auditors.
 	Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error)
+	// Reinstate ends a suspension; what was counted before does not count again.
+	Reinstate(context.Context, *connect.Request[v1.ReinstateRequest]) (*connect.Response[v1.ReinstateResponse], error)
 }
 
 // NewDeskServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -755,6 +773,12 @@ func NewDeskServiceHandler(svc DeskServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(deskServiceMethods.ByName("Audit")),
 		connect.WithHandlerOptions(opts...),
 	)
+	deskServiceReinstateHandler := connect.NewUnaryHandler(
+		DeskServiceReinstateProcedure,
+		svc.Reinstate,
+		connect.WithSchema(deskServiceMethods.ByName("Reinstate")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/latchkey.v1.DeskService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DeskServiceBeginShiftProcedure:
@@ -783,6 +807,8 @@ func NewDeskServiceHandler(svc DeskServiceHandler, opts ...connect.HandlerOption
 			deskServiceExplainHandler.ServeHTTP(w, r)
 		case DeskServiceAuditProcedure:
 			deskServiceAuditHandler.ServeHTTP(w, r)
+		case DeskServiceReinstateProcedure:
+			deskServiceReinstateHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -842,6 +868,10 @@ func (UnimplementedDeskServiceHandler) Explain(context.Context, *connect.Request
 
 func (UnimplementedDeskServiceHandler) Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.DeskService.Audit is not implemented"))
+}
+
+func (UnimplementedDeskServiceHandler) Reinstate(context.Context, *connect.Request[v1.ReinstateRequest]) (*connect.Response[v1.ReinstateResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.DeskService.Reinstate is not implemented"))
 }
 
 // LegalServiceClient is a client for the latchkey.v1.LegalService service.
