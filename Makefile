@@ -13,10 +13,10 @@ TOOLS    := $(CURDIR)/tmp/bin
 COUNT    := $(CURDIR)/tmp/count
 FUZZTIME ?= 5s
 
-.PHONY: help test deps race vectors web web-test e2e dist-check fuzz bench soak check generate lint clean
+.PHONY: help test deps race vectors web web-test e2e dist-check fuzz bench soak incidents incidents-bite check generate lint clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 test: deps ## everything: Go with -race, web, vectors in both languages, browser stories
 	@mkdir -p tmp && rm -f $(COUNT)
@@ -26,6 +26,7 @@ test: deps ## everything: Go with -race, web, vectors in both languages, browser
 	$(MAKE) --no-print-directory dist-check
 	$(MAKE) --no-print-directory e2e
 	$(MAKE) --no-print-directory fuzz FUZZTIME=2s
+	$(MAKE) --no-print-directory incidents-bite ID="IRT-06 IRT-10 IRT-21"
 	@awk '{p+=$$1; f+=$$2; s+=$$3} END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f>0||p==0)}' $(COUNT)
 
 deps: ## Debian packages and npm packages that the tests need
@@ -63,6 +64,12 @@ bench: ## the ratios of docs/performance.md
 
 soak: ## long faults: kills, power cuts, a server away for ten minutes (LATCHKEY_SOAK=50 rounds)
 	LATCHKEY_SOAK=$${LATCHKEY_SOAK:-50} go test -timeout 60m -run 'Kill|PowerCut|ServerGone' -v ./internal/world/...
+
+incidents: ## replay what happened to other camera companies: held, broken or pending (ID="IRT-03 IRT-06")
+	go run ./tools/incidents $(ID)
+
+incidents-bite: ## switch each of those protections off: its test has to fail (ID="IRT-03 IRT-06")
+	go run ./tools/incidents -bite $(ID)
 
 check: ## formatting and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-clean:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -54,7 +54,7 @@ func TestIRT09NoDebug(t *testing.T) {
 // and a grant's id alone.
 func TestIRT10NoSearch(t *testing.T) {
 	likeness := regexp.MustCompile(`face|person$|people|plate|embed|vector|biometr|likeness|attribute|query|search|similar|gender|image|picture|thumb|label_text`)
-	asks, fields := strings.Fields("ticket grant entries note letters role action open assigned granted trained strength since_ms kid"), 0
+	asks, fields := strings.Fields("ticket grant entries note letters role action open assigned granted trained strength since_ms kid staff"), 0
 	for _, file := range []protoreflect.FileDescriptor{v1.File_latchkey_v1_latchkey_proto, v1.File_latchkey_v1_contact_proto, v1.File_latchkey_v1_link_proto, v1.File_latchkey_v1_desk_proto} {
 		for i := range file.Messages().Len() {
 			m := file.Messages().Get(i)

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -77,20 +78,7 @@ func check(all []incident) error {
 
 // replay runs all tests, package by package, and prints the table.
 func replay(ctx context.Context, all []incident) bool {
-	fates := map[test]string{}
-	for _, pkg := range packages(all) {
-		var names []string
-		for _, one := range all {
-			for _, t := range one.tests {
-				if t.pkg == pkg {
-					names = append(names, t.name)
-				}
-			}
-		}
-		for name, fate := range runPackage(ctx, pkg, names) {
-			fates[test{pkg, name}] = fate
-		}
-	}
+	fates := fatesOf(ctx, all, func(one incident) []test { return one.tests })
 	good := true
 	held, pending := 0, 0
 	for _, one := range all {
@@ -101,11 +89,8 @@ func replay(ctx context.Context, all []incident) bool {
 		}
 		for _, t := range one.tests {
 			if fate := fates[t]; fate != passed {
-				if fate == "" {
-					fate = "does not exist"
-				}
 				word, good = "broken", false
-				why += fmt.Sprintf("; %s in %s %s", t.name, t.pkg, fate)
+				why += fmt.Sprintf("; %s in %s %s", t.name, t.pkg, orMissing(fate))
 			}
 		}
 		if word == "held" {
@@ -117,15 +102,30 @@ func replay(ctx context.Context, all []incident) bool {
 	return good
 }
 
-func packages(all []incident) (out []string) {
+func orMissing(fate string) string { return cmp.Or(fate, "does not exist") }
+
+// fatesOf runs some tests of each incident, package by package.
+func fatesOf(ctx context.Context, all []incident, of func(incident) []test) map[test]string {
+	var pkgs []string
+	names := map[string][]string{}
 	for _, one := range all {
-		for _, t := range one.tests {
-			if !slices.Contains(out, t.pkg) {
-				out = append(out, t.pkg)
+		if one.pending != "" {
+			continue
+		}
+		for _, t := range of(one) {
+			if names[t.pkg] == nil {
+				pkgs = append(pkgs, t.pkg)
 			}
+			names[t.pkg] = append(names[t.pkg], t.name)
 		}
 	}
-	return out
+	fates := map[test]string{}
+	for _, pkg := range pkgs {
+		for name, fate := range runPackage(ctx, pkg, names[pkg]) {
+			fates[test{pkg, name}] = fate
+		}
+	}
+	return fates
 }
 
 // pattern is the -run of these tests. Of TestA/b it names TestA.
@@ -139,3 +139,6 @@ func pattern(names []string) string {
 	}
 	return "^(" + strings.Join(tops, "|") + ")$"
 }
+
+// exactly is the -run of one test.
+func exactly(name string) string { return "^" + strings.ReplaceAll(name, "/", "$/^") + "$" }
