@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -242,9 +243,11 @@ func TestIRT63History(t *testing.T) {
 	try(t, replay(later))
 	for _, at := range []int{1, len(later) - 1} {
 		altered := slices.Clone(later)
-		i := bytes.Index(altered[at], []byte("\ntime 1")) + len("\ntime 1")
-		altered[at] = slices.Clone(altered[at])
-		altered[at][i] ^= 1
+		st := must[chain.Statement](t)(chain.ParseStatement(must[chain.Note](t)(chain.ParseNote(later[at])))).Common()
+		altered[at] = bytes.Replace(later[at], fmt.Appendf(nil, "\ntime %d\n", st.Time), fmt.Appendf(nil, "\ntime %d\n", st.Time+1), 1)
+		if bytes.Equal(altered[at], later[at]) {
+			t.Fatal("nothing was altered")
+		}
 		if err := replay(altered); err == nil {
 			t.Errorf("a chain with another time in statement %d verifies", at)
 		}
