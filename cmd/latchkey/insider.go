@@ -73,6 +73,9 @@ func (a *app) printInsider(r insider.Report) {
 	}
 	a.say("%d files, %s (%s of it decoded), %d windows tried as keys against %d roots, %d parts, %d vaults and %d wraps in %s.",
 		r.Files, size(r.Bytes), size(r.Decoded), r.Windows, r.Known.Roots, r.Known.Parts, r.Known.Vaults, r.Known.Wraps, r.Elapsed.Round(1e8))
+	if r.Known.Held > 0 {
+		a.say("With %d keys of staff, %d keys of capsules were opened and held against the footage.", r.Known.Held, r.Known.Opened)
+	}
 	for _, l := range r.LeftToDeep {
 		a.say("Not tried without --deep: %s", l)
 	}
@@ -93,7 +96,7 @@ func insiderJSON(r insider.Report) map[string]any {
 		"known": map[string]int{
 			"epoch_notes": r.Known.EpochNotes, "roots": r.Known.Roots, "parts": r.Known.Parts, "slots": r.Known.Slots,
 			"path_slots": r.Known.PathSlots, "sealing_keys": r.Known.SealingKeys, "signing_keys": r.Known.SigningKeys,
-			"wraps": r.Known.Wraps, "vaults": r.Known.Vaults,
+			"wraps": r.Known.Wraps, "vaults": r.Known.Vaults, "staff_keys": r.Known.Held, "staff_entries": r.Known.Opened,
 		},
 		"seconds": r.Elapsed.Seconds(),
 	}

@@ -94,7 +94,7 @@ func (f *forger) attempt(i int, r *rand.Rand) (kind string, status int, h http.H
 
 func (f *forger) costly(i int, secret []byte, r *rand.Rand) (kind string, status int, h http.Header, err error) {
 	key, server, d := f.h.Admin, "", &v1.Device{Id: secret[:16]}
-	switch i % 10 {
+	switch i % 11 {
 	case 9:
 		status, h, err = f.call("AccountService/WhoAmI", base64.RawURLEncoding.EncodeToString(secret), &v1.WhoAmIRequest{}, nil)
 		return "a made-up token", status, h, err
@@ -113,11 +113,17 @@ func (f *forger) costly(i int, secret []byte, r *rand.Rand) (kind string, status
 		}, nil)
 		return "a household that is known", status, h, err
 	default:
-		return f.byPasskey(i%10, i, r)
+		return f.byPasskey(i%11, i, r)
+	case 10:
+		kind, d = "a signature that does not hold", device(f.h.Founder.Device)
 	}
 	note, err := f.note(key, server)
 	if err != nil {
 		return kind, 0, nil, err
+	}
+	if i%11 == 10 {
+		at := len(note) - 20 // base64 of the signature
+		note[at] = map[bool]byte{true: 'B', false: 'A'}[note[at] == 'A']
 	}
 	status, h, err = f.call("AccountService/Login", "", &v1.LoginRequest{Note: note, Device: d}, nil)
 	return kind, status, h, err
@@ -201,8 +207,8 @@ func TestIRT60ForgedSignIns(t *testing.T) {
 	}
 	seen := 0
 	kinds.Range(func(any, any) bool { seen++; return true })
-	if seen != 13 {
-		t.Errorf("%d kinds of attempts, want 13", seen)
+	if seen != 14 {
+		t.Errorf("%d kinds of attempts, want 14", seen)
 	}
 	if list := h.admin.devices(t); len(list) != 2 {
 		t.Errorf("%d devices", len(list))

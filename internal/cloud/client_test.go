@@ -23,6 +23,7 @@ import (
 	"latchkey.dev/latchkey/internal/api/latchkey/v1/latchkeyv1connect"
 	"latchkey.dev/latchkey/internal/cloud"
 	"latchkey.dev/latchkey/internal/cloud/hometest"
+	"latchkey.dev/latchkey/ledger"
 	"latchkey.dev/latchkey/part"
 )
 
@@ -195,7 +196,20 @@ type house struct {
 // found makes a household with one hub and tracks video tracks.
 func found(t *testing.T, url string, seed uint64, tracks int) *house {
 	t.Helper()
-	h := &house{Home: must[*hometest.Home](t)(hometest.New(seed)), url: url}
+	return furnished(t, url, must[*hometest.Home](t)(hometest.New(seed)), tracks)
+}
+
+// foundUnder is found, with the server's operator in the household's genesis.
+func foundUnder(t *testing.T, url string, seed uint64, tracks int) *house {
+	t.Helper()
+	_, text := newAPI(url, "").get(t, "/log/policy")
+	p := must[*ledger.Policy](t)(ledger.ParsePolicy(string(text)))
+	return furnished(t, url, must[*hometest.Home](t)(hometest.NewUnder(seed, p.Operator.VKey, p.Origin())), tracks)
+}
+
+func furnished(t *testing.T, url string, home *hometest.Home, tracks int) *house {
+	t.Helper()
+	h := &house{Home: home, url: url}
 	h.found(t)
 	hub, raw, err := h.AddHub()
 	try(t, err)

@@ -26,18 +26,24 @@ func (h *house) proof(t *testing.T, id latchkey.GrantID) []byte {
 	return h.proofOf(t, g.Seq)
 }
 
-func (h *house) proofOf(t *testing.T, seq uint64) []byte {
+// log is the server's public log, and the policy that it says of itself.
+func (h *house) log(t *testing.T) (*ledger.Policy, *ledger.Log) {
 	t.Helper()
 	anybody := newAPI(h.url, "")
 	_, text := anybody.get(t, "/log/policy")
 	policy := must[*ledger.Policy](t)(ledger.ParsePolicy(string(text)))
-	log := ledger.NewLog(policy, func(_ context.Context, path string) ([]byte, error) {
+	return policy, ledger.NewLog(policy, func(_ context.Context, path string) ([]byte, error) {
 		res, body := anybody.get(t, policy.Path()+path)
 		if res.StatusCode != http.StatusOK {
 			return nil, fmt.Errorf("%s: %w", path, latchkey.ErrUnavailable)
 		}
 		return body, nil
 	})
+}
+
+func (h *house) proofOf(t *testing.T, seq uint64) []byte {
+	t.Helper()
+	policy, log := h.log(t)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		res := must[*connect.Response[v1.GetLeavesResponse]](t)(h.admin.chain.GetLeaves(t.Context(), connect.NewRequest(&v1.GetLeavesRequest{FromSeq: seq})))
 		if len(res.Msg.GetLeaves()) == 0 {

@@ -133,7 +133,7 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("%s is in the matrix and not served", pattern)
 	}
 	procedures, want := 0, rights()
-	for _, file := range []protoreflect.FileDescriptor{v1.File_latchkey_v1_latchkey_proto, v1.File_latchkey_v1_contact_proto, v1.File_latchkey_v1_link_proto} {
+	for _, file := range []protoreflect.FileDescriptor{v1.File_latchkey_v1_latchkey_proto, v1.File_latchkey_v1_contact_proto, v1.File_latchkey_v1_link_proto, v1.File_latchkey_v1_desk_proto} {
 		services := file.Services()
 		for i := range services.Len() {
 			methods := services.Get(i).Methods()
@@ -151,9 +151,9 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// TestCrawl is IRT-30: without credentials, and with made-up ones, every route
+// TestIRT30Crawl: without credentials, and with made-up ones, every route
 // refuses but those for anyone; no answer may be shared by a cache (IRT-21).
-func TestCrawl(t *testing.T) {
+func TestIRT30Crawl(t *testing.T) {
 	s := newTestServer(t)
 	for _, r := range s.table() {
 		for name, credential := range map[string]func(*http.Request){

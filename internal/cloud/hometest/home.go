@@ -80,8 +80,12 @@ type Home struct {
 	LogTagKey [32]byte
 }
 
-// New founds a household.
-func New(seed uint64) (*Home, error) {
+// New founds a household without an operator: a server can write nothing into its chain.
+func New(seed uint64) (*Home, error) { return NewUnder(seed, "", "") }
+
+// NewUnder founds a household under an operator, whose statements its chain takes,
+// and a log; the server appends those without asking this copy of the chain.
+func NewUnder(seed uint64, operator, log string) (*Home, error) {
 	h := &Home{Rand: NewRand(seed)}
 	h.Founder = h.newPerson()
 	h.Admin, h.Recovery = h.Founder.Key, h.Founder.Recovery
@@ -89,6 +93,7 @@ func New(seed uint64) (*Home, error) {
 	g := chain.Genesis{
 		Head: chain.Head{Time: time.Now().Unix(), By: h.Admin.Kid(), Salt: h.Rand.ID()},
 		Ed:   h.Admin.Public(), X: h.Founder.X, Recovery: h.Recovery.Public(), KTag: sha256.Sum256(h.LogTagKey[:]),
+		Operator: operator, Log: log,
 	}
 	_, err := h.take(g, h.Admin)
 	return h, err

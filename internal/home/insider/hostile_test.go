@@ -21,7 +21,7 @@ func FuzzHostileBytes(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("QUJD"), 20))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s := stretch{file: "x", data: data, own: len(data), whole: true}
-		k := newKnown()
+		k := newKnown(hold(nil))
 		k.collect(s)
 		s.expansions(func(d stretch) { k.collect(d) })
 		s.texts(k.isPublic, func(d stretch) {

@@ -18,7 +18,7 @@ import (
 // Config says what the insider holds.
 type Config struct {
 	DataDirs     []string // every regular file below them is read
-	StaffKeyDirs []string // likewise; kept apart in the report only
+	StaffKeyDirs []string // likewise; the keys that staff hold are used to open what is sealed to them
 	MemoryImages []string // single files, such as core dumps
 	Canaries     []string // words that must not be readable anywhere; each at least 6 bytes
 	Workers      int      // 0: one per CPU
@@ -42,6 +42,7 @@ const (
 	KindWrapSecret Kind = "wrap secret" // opens a wrapped vault key
 	KindVaultKey   Kind = "vault key"   // opens a vault
 	KindMachineKey Kind = "machine key" // opens a hub's or member's files at rest
+	KindMask       Kind = "mask"        // opens, together with a capsule that staff can open
 	KindCode       Kind = "code"        // a typed code, for recovery or pairing
 )
 
@@ -83,6 +84,8 @@ type Known struct {
 	Wraps       int // LKW1
 	Vaults      int // LKV1
 	Local       int // LKF1
+	Held        int // sealing keys in the folders of staff; may count others that are 32 bytes
+	Opened      int // entries of capsules that those open
 }
 
 // Scan reads everything twice: once for the public commitments (notes, parts,

@@ -356,7 +356,7 @@ func TestOtherPlaces(t *testing.T) {
 // Sampling keeps its word: with a small budget every node of the promised span
 // is still tried.
 func TestChosenSlots(t *testing.T) {
-	k := newKnown()
+	k := newKnown(hold(nil))
 	for slot := range uint32(5000) {
 		c := &partCommit{slotOf: slotOf{slot: slot}}
 		k.slots[c.slotOf] = c

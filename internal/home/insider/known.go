@@ -43,10 +43,15 @@ type known struct {
 	vaults  map[[vaultSize]byte]bool // head and first ciphertext block
 	local   map[string]bool          // whole files
 	parts   int
+	held    *held
+	grants  map[scope]latchkey.Hash // of their capsules
+	epochs  map[scope]bool
+	toStaff map[string]sealedTo // by their first bytes
 }
 
-func newKnown() *known {
+func newKnown(h *held) *known {
 	return &known{
+		held: h, grants: map[scope]latchkey.Hash{}, epochs: map[scope]bool{}, toStaff: map[string]sealedTo{},
 		signers: map[latchkey.EpochID]ed25519.PublicKey{}, roots: map[rootCommit]bool{}, slots: map[slotOf]*partCommit{},
 		ed: map[string]bool{}, x: map[string]bool{}, xKids: map[latchkey.Kid]bool{}, kids: map[latchkey.Kid]bool{},
 		wraps: map[[wrapSize]byte]bool{}, vaults: map[[vaultSize]byte]bool{}, local: map[string]bool{},
@@ -58,8 +63,10 @@ func (k *known) collect(s stretch) {
 	each(s.data, "latchkey/v1 ", func(at int) { k.note(s.data[at:]) })
 	each(s.data, "LKW1", func(at int) { k.wrap(s.data[at:]) })
 	each(s.data, "LKV1", func(at int) { k.vault(s.data[at:]) })
-	each(s.data, "LKC1", func(at int) { k.capsule(s.data[at:]) })
-	if s.whole && bytes.HasPrefix(s.data, []byte("LKF1")) && len(s.data) >= localSize && len(s.data) <= maxLocal {
+	for _, magic := range []string{"LKC1", "LKM1", "LKR1"} {
+		each(s.data, magic, func(at int) { k.sealed(s, at, magic) })
+	}
+	if s.whole && !k.held.has(s.file) && bytes.HasPrefix(s.data, []byte("LKF1")) && len(s.data) >= localSize && len(s.data) <= maxLocal {
 		k.mu.Lock()
 		k.local[string(s.data)] = true
 		k.mu.Unlock()
@@ -117,6 +124,7 @@ func (k *known) epoch(n chain.Note) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.signers[e.Epoch] = e.Signer
+	k.epochs[scope{e.Household, e.Epoch}] = true
 	k.ed[string(e.Signer)] = true
 	for _, t := range e.Tracks {
 		k.roots[rootCommit{epoch: e.Epoch, track: t.Track, commit: t.Commit}] = true
@@ -136,6 +144,8 @@ func (k *known) statement(st chain.Statement) {
 		k.keys(st.X, st.Ed, st.Recovery)
 	case chain.AddHub:
 		k.keys(st.X, st.Ed)
+	case chain.AddGrant:
+		k.grant(st)
 	}
 }
 
@@ -168,14 +178,6 @@ func (k *known) vault(b []byte) {
 	if len(b) >= vaultSize {
 		k.mu.Lock()
 		k.vaults[[vaultSize]byte(b)] = true
-		k.mu.Unlock()
-	}
-}
-
-func (k *known) capsule(b []byte) {
-	if len(b) >= capsuleHead {
-		k.mu.Lock()
-		k.kids[latchkey.Kid(b[4:capsuleHead])] = true
 		k.mu.Unlock()
 	}
 }
@@ -231,7 +233,9 @@ type targets struct {
 	wraps   [][wrapSize]byte
 	vaults  [][vaultSize]byte
 	local   []string
-	span    uint32 // aligned holds every node of at least this many recorded slots
+	held    *held
+	masked  []covered // of capsules that staff can open
+	span    uint32    // aligned holds every node of at least this many recorded slots
 }
 
 // alignedSlot is a recorded slot that is the first of nodes of several levels:
@@ -247,7 +251,7 @@ func (k *known) freeze(budget int) *targets {
 	t := &targets{
 		signers: k.signers, roots: slices.Collect(maps.Keys(k.roots)), byEpoch: map[latchkey.EpochID][]rootCommit{},
 		slots: k.slots, ed: map[key]bool{}, x: map[key]bool{}, kids: map[latchkey.Kid]bool{},
-		wraps: slices.Collect(maps.Keys(k.wraps)), vaults: slices.Collect(maps.Keys(k.vaults)), local: slices.Sorted(maps.Keys(k.local)),
+		wraps: slices.Collect(maps.Keys(k.wraps)), vaults: slices.Collect(maps.Keys(k.vaults)), local: slices.Sorted(maps.Keys(k.local)), held: k.held,
 	}
 	for _, r := range t.roots {
 		t.byEpoch[r.epoch] = append(t.byEpoch[r.epoch], r)

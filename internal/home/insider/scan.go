@@ -43,6 +43,7 @@ type scan struct {
 	tests    map[string]int64
 	unread   map[string]string // path → why
 	findings map[Finding]bool
+	opened   int // entries of capsules, with keys of staff
 	more     int
 }
 
@@ -51,7 +52,7 @@ func newScan(c Config) *scan {
 		c.Workers = runtime.GOMAXPROCS(0)
 	}
 	return &scan{
-		Config: c, began: time.Now(), disguises: disguises(c.Canaries), known: newKnown(), seen: newRecent(),
+		Config: c, began: time.Now(), disguises: disguises(c.Canaries), known: newKnown(hold(c.StaffKeyDirs)), seen: newRecent(),
 		tests: map[string]int64{}, unread: map[string]string{}, findings: map[Finding]bool{},
 	}
 }
@@ -66,6 +67,7 @@ func (s *scan) run(ctx context.Context) error {
 		budget = 0
 	}
 	s.targets = s.known.freeze(budget)
+	s.useHeld()
 	return s.pass(ctx, s.examine, s.targets)
 }
 
@@ -211,7 +213,10 @@ func (s *scan) found(st stretch, k Kind, at int, what string) {
 	if st.via != "" {
 		what += " (in " + st.via + ")"
 	}
-	f := Finding{Kind: k, File: st.file, Offset: st.where(at), What: what}
+	s.finding(Finding{Kind: k, File: st.file, Offset: st.where(at), What: what})
+}
+
+func (s *scan) finding(f Finding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.findings) < maxFindings || s.findings[f] {
@@ -253,6 +258,7 @@ func (s *scan) report() Report {
 		Known: Known{
 			EpochNotes: len(t.signers), Roots: len(t.roots), Parts: s.known.parts, Slots: len(t.slots), PathSlots: t.tried(),
 			SealingKeys: len(t.x) + len(t.kids), SigningKeys: len(t.ed), Wraps: len(s.known.wraps), Vaults: len(s.known.vaults), Local: len(s.known.local),
+			Held: len(s.known.held.boxes), Opened: s.opened,
 		},
 		Findings: slices.Collect(maps.Keys(s.findings)),
 	}

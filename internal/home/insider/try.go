@@ -23,6 +23,7 @@ type trier struct {
 	hits  int
 	tests map[string]int64
 	seen  *recent
+	staff bool // the window lies in a folder of staff
 }
 
 func newTrier(t *targets, seen *recent) *trier {
@@ -76,6 +77,7 @@ func (t *trier) all(w []byte) {
 	t.nodes(w)
 	t.asymmetric(w)
 	t.symmetric()
+	t.mask()
 }
 
 func (t *trier) rootHit(r *rootCommit) {
@@ -155,7 +157,8 @@ func (t *trier) asymmetric(w []byte) {
 	if len(t.kids) == 0 {
 		return
 	}
-	if kid := t.wholeKid(seed[:mlkem.SeedSize], half); t.kids[kid] {
+	kid := t.wholeKid(seed[:mlkem.SeedSize], half)
+	if _, own := t.held.boxes[kid]; t.kids[kid] && !(own && t.staff) {
 		t.hit(KindSealingKey, fmt.Sprintf("opens capsules sealed to X-Wing key %v", kid))
 	}
 }
@@ -209,14 +212,20 @@ func blockOf(k key) cipher.Block {
 }
 
 // opens reports whether k opens head ‖ AEAD(k, aad = head).
-func opens(k key, b []byte, head int) bool {
+func opens(k key, b []byte, head int) bool { return openUnder(k, b, head) != nil }
+
+// openUnder is the plaintext, or nil.
+func openUnder(k key, b []byte, head int) []byte {
 	gcm, err := cipher.NewGCM(blockOf(k))
 	if err != nil {
 		panic(err)
 	}
 	var nonce [12]byte
-	_, err = gcm.Open(nil, nonce[:], b[head:], b[:head])
-	return err == nil
+	plain, err := gcm.Open([]byte{}, nonce[:], b[head:], b[:head])
+	if err != nil {
+		return nil
+	}
+	return plain
 }
 
 // beginsVault decrypts the first block of a vault, whose end is not marked in a

@@ -43,6 +43,7 @@ func (s *scan) tryWindows(w *worker, st stretch, inside []region, from, until in
 		return
 	}
 	at := 0
+	w.try.staff = s.known.held.has(st.file)
 	w.try.found = func(k Kind, what string) { s.found(st, k, at, what) }
 	var c counter
 	for i := range keySize - 1 {
