@@ -22,7 +22,7 @@ test: deps ## everything: Go with -race, web, vectors in both languages, browser
 	@mkdir -p tmp && rm -f $(COUNT)
 	$(MAKE) --no-print-directory check
 	@# Most of what Go's tests do is wait for cameras: something else has room beside them.
-	$(MAKE) --no-print-directory -j2 --output-sync=target packages beside
+	$(MAKE) --no-print-directory -j2 packages beside
 	$(MAKE) --no-print-directory world e2e
 	@awk '{p+=$$1; f+=$$2; s+=$$3} END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f>0||p==0)}' $(COUNT)
 
