@@ -168,6 +168,17 @@ describe('a ticket', () => {
     expect(t.left).toBe(4);
   });
 
+  it('is news until this browser has shown what was written', async () => {
+    const help = helps();
+    expect(await help.ticketNews(null, () => undefined)).toEqual([]);
+    await help.openTicket({ topic: 'other', words: 'One', health: false }, () => undefined);
+    expect(await help.ticketNews(null, () => undefined)).toEqual([]);
+    await writes(sam.key, 'Two');
+    expect(await help.ticketNews(null, () => undefined)).toMatchObject([{ n: 1 }]);
+    await help.ticket({ n: 1 }, () => undefined);
+    expect(await help.ticketNews(null, () => undefined)).toEqual([]);
+  });
+
   it('says so when nobody is there, and when nobody has it any more', async () => {
     const help = helps();
     server.desk.agent = null;

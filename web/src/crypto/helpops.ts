@@ -33,7 +33,7 @@ export function helpOps(rooms: GiveRooms): Help {
     closeTicket: async ({ n }) => {
       await rooms.member.sync();
       await tickets.close(n);
-      for (const one of running(await grants.list())) if (one.ticket === n) await grants.end(one.id);
+      for (const one of running(await grants.list())) if (one.ticket === n && one.mayStop) await grants.end(one.id);
       return undefined;
     },
     letSee: (ask, news) => grants.give(ask, news),
@@ -41,6 +41,7 @@ export function helpOps(rooms: GiveRooms): Help {
       await grants.end(id);
       return undefined;
     },
+    ticketNews: () => tickets.news(),
     seenNow: async () => {
       await rooms.member.sync();
       return running(await grants.list());

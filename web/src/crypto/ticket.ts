@@ -57,6 +57,13 @@ export class Tickets {
     return tickets.map(ticketOf);
   }
 
+  /** Those in which more was written than this browser has shown, by the server's count; none from before it showed any. */
+  async news(): Promise<Ticket[]> {
+    const read = (await this.#rooms.member.place.store.load())?.ticketsRead ?? {};
+    if (Object.keys(read).length === 0) return [];
+    return (await this.list()).filter((t) => t.open && t.messages > (read[t.n] ?? 0));
+  }
+
   /** The server names who has it. Nothing is written unless that is somebody of support. */
   async open(a: NewTicket): Promise<number> {
     const { member } = this.#rooms;
@@ -95,7 +102,9 @@ export class Tickets {
         left++;
       }
     }
-    return { ...ticketOf(reply.ticket), agent: agent?.id ?? '', proven, letters, left, health };
+    const ticket = ticketOf(reply.ticket);
+    await member.keep((a) => (a.ticketsRead?.[n] === ticket.messages ? a : { ...a, ticketsRead: { ...a.ticketsRead, [n]: ticket.messages } }));
+    return { ...ticket, agent: agent?.id ?? '', proven, letters, left, health };
   }
 
   async reply(n: number, words: string): Promise<void> {

@@ -302,7 +302,9 @@ const handlers: Handlers = {
   closeTicket: async (a) => (await signedIn().help()).closeTicket(a, silent),
   letSee: async (a, news) => (await signedIn().help()).letSee(a, news),
   stopSee: async (a) => (await signedIn().help()).stopSee(a, silent),
-  seenNow: async () => (await signedIn().help()).seenNow(null, silent),
+  // Every page asks: most homes load nothing for it.
+  ticketNews: async () => ((await (await store()).load())?.ticketsRead === undefined ? [] : (await signedIn().help()).ticketNews(null, silent)),
+  seenNow: async () => (signedIn().givenToStaff ? (await signedIn().help()).seenNow(null, silent) : []),
   ...contactHandlers({ origin: scope.location.origin, contacts: async () => signedIn().contacts(), place, enter }),
 };
 

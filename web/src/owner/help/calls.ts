@@ -10,6 +10,7 @@ export interface HelpCalls {
   closeTicket: { args: { readonly n: number }; value: undefined; news: never };
   letSee: { args: SeeAsk; value: LetSee; news: SeeNews };
   stopSee: { args: { readonly id: string }; value: undefined; news: never };
+  ticketNews: { args: null; value: Ticket[]; news: never };
   seenNow: { args: null; value: LetSee[]; news: never };
 }
 

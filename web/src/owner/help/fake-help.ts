@@ -9,6 +9,8 @@ const gone: AppError = { kind: 'not-found', what: 'There is no such ticket.', sa
 export class FakeHelp implements HomeHelp {
   readonly calls: string[] = [];
   list: TicketView[] = [];
+  /** what was shown: messages and ticket in one number */
+  readonly read = new Set<number>();
   /** who answers */
   agent = 'sam';
   /** the public log does not answer: what is let see waits for this */
@@ -58,6 +60,7 @@ export class FakeHelp implements HomeHelp {
 
   ticket(n: number): Promise<Result<TicketView>> {
     const t = this.list.find((x) => x.n === n);
+    if (t !== undefined) this.read.add(t.letters.length * 100 + n);
     return Promise.resolve(t === undefined ? { ok: false, error: gone } : ok(t));
   }
 
@@ -100,6 +103,10 @@ export class FakeHelp implements HomeHelp {
     return Promise.resolve(ok(undefined));
   }
 
+  news(): Promise<Result<Ticket[]>> {
+    return Promise.resolve(ok(this.list.filter((t) => t.open && t.letters.at(-1)?.staff === true && !this.read.has(t.letters.length * 100 + t.n))));
+  }
+
   now(): Promise<Result<LetSee[]>> {
     return Promise.resolve(ok(this.list.flatMap((t) => t.see).filter((s) => s.state === 'runs' && s.until > Date.now())));
   }
@@ -107,7 +114,7 @@ export class FakeHelp implements HomeHelp {
   #seen(n: number, { camera, from, to, sound, until }: Pick<LetSee, 'camera' | 'from' | 'to' | 'sound' | 'until'>): LetSee {
     const t = this.#get(n);
     const one: LetSee = {
-      id: String(t.see.length + 1).padStart(32, '0'), ticket: n, agent: this.agent, camera, from, to, sound, until, given: Date.now(), live: to > Date.now(), state: 'runs', waiting: false, opened: [],
+      id: String(t.see.length + 1).padStart(32, '0'), ticket: n, agent: this.agent, camera, from, to, sound, until, given: Date.now(), live: to > Date.now(), state: 'runs', waiting: false, mayStop: true, opened: [],
     };
     this.#put({ ...t, see: [one, ...t.see] });
     this.#write(n, { by: 'Ann', staff: false, mine: true, at: Date.now(), words: `You may see ${camera}.`, asks: false });

@@ -58,6 +58,17 @@ describe('somebody who needs help', () => {
     expect(has('button', 'Show minutes')).toBe(false);
   });
 
+  it('is told on every page that support has written, until it was read', async () => {
+    const home = open('help', '#/');
+    await said('sam of support has written to you.');
+    location.hash = '#/help/7';
+    await said('sam asks to see footage');
+    location.hash = '#/';
+    await said('All recording');
+    await said(/^(?!.*has written to you).*$/s);
+    expect(home.help.calls).toEqual([]);
+  });
+
   it('is warned, and can send nothing, when the log does not prove who has the ticket', async () => {
     const home = await asked();
     home.help.lies(7);

@@ -19,6 +19,7 @@ export function helpOver(line: HelpLine): HomeHelp {
     close: (n) => line.ask('closeTicket', { n }),
     see: (ask, news) => line.until('letSee', ask, news),
     stop: (id) => line.ask('stopSee', { id }),
+    news: () => line.ask('ticketNews', null),
     now: () => line.ask('seenNow', null),
   };
 }

@@ -58,6 +58,8 @@ export interface LetSee {
   readonly state: 'runs' | 'ended' | 'over';
   /** not handed over yet: its statement is on its way into the public log */
   readonly waiting: boolean;
+  /** The reader has given it, or is an admin. */
+  readonly mayStop: boolean;
   /** oldest first */
   readonly opened: readonly Opened[];
 }
@@ -116,6 +118,8 @@ export interface HomeHelp {
   see(ask: SeeAsk, news: (n: SeeNews) => void): Promise<Result<LetSee>>;
   /** Ends what was let see. */
   stop(id: string): Promise<Result<void>>;
+  /** Open tickets with messages that this browser has not shown. */
+  news(): Promise<Result<Ticket[]>>;
   /** What somebody of support can see now, by the chain. */
   now(): Promise<Result<LetSee[]>>;
 }

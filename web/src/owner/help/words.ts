@@ -91,6 +91,8 @@ export const mh = {
   from: 'From',
   to: 'To',
   wrong: 'The end has to be after the beginning, and not in the future.',
+  frame: (camera: string) => `${camera}, at the place of the timeline`,
+  noFrame: 'No picture here.',
   sound: 'With sound',
   servedFor: 'For how long they may look',
   served: { hour: '1 hour', twoHours: '2 hours', day: '1 day' },
@@ -115,7 +117,9 @@ export const mh = {
   given: (agent: string, camera: string, when: string) => `${agent} can see ${camera} now, until ${when}.`,
   done: 'Done',
 
-  // the light
+  // above every page
+  news: (agent: string) => `${agent === '' ? 'Somebody' : agent} of support has written to you.`,
+  newsRead: 'Read it',
   lightPast: (agent: string, camera: string, what: string, when: string) => `${agent === '' ? 'Somebody' : agent} from support can see ${camera}, ${what}, until ${when}.`,
   lightLive: (agent: string, camera: string, when: string) => `${agent === '' ? 'Somebody' : agent} from support can see ${camera} live until ${when}.`,
   lightOpened: (what: string, when: string) => `Opened last: ${what}, at ${when}.`,
