@@ -60,12 +60,12 @@ describe('somebody who needs help', () => {
 
   it('is told on every page that support has written, until it was read', async () => {
     const home = open('help', '#/');
-    await said('sam of support has written to you.');
+    await said('Something new was written in your ticket 7.');
     location.hash = '#/help/7';
     await said('sam asks to see footage');
     location.hash = '#/';
     await said('All recording');
-    await said(/^(?!.*has written to you).*$/s);
+    await said(/^(?!.*Something new).*$/s);
     expect(home.help.calls).toEqual([]);
   });
 

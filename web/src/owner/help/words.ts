@@ -15,8 +15,8 @@ export const mh = {
   open: 'Open',
   closed: 'Closed',
   named: (n: number, topic: string) => `Ticket ${n}: ${topic}`,
-  with: (agent: string) => `${agent} of support has it`,
-  withNobody: 'Nobody of support has it now',
+  with: (agent: string) => `With ${agent}, by the server’s word`,
+  withNobody: 'With nobody now',
   messages: (n: number) => (n === 1 ? '1 message' : `${n} messages`),
   changed: (when: string) => `last ${when}`,
   back: 'All tickets',
@@ -87,6 +87,7 @@ export const mh = {
   past: 'Minutes from before',
   live: 'Live, from now on',
   liveFor: 'For how long',
+  fromNow: (length: string) => `from now on for ${length}`,
   minutes: (n: number) => (n === 1 ? '1 minute' : `${n} minutes`),
   from: 'From',
   to: 'To',
@@ -118,7 +119,7 @@ export const mh = {
   done: 'Done',
 
   // above every page
-  news: (agent: string) => `${agent === '' ? 'Somebody' : agent} of support has written to you.`,
+  news: (n: number) => `Something new was written in your ticket ${n}.`,
   newsRead: 'Read it',
   lightPast: (agent: string, camera: string, what: string, when: string) => `${agent === '' ? 'Somebody' : agent} from support can see ${camera}, ${what}, until ${when}.`,
   lightLive: (agent: string, camera: string, when: string) => `${agent === '' ? 'Somebody' : agent} from support can see ${camera} live until ${when}.`,
