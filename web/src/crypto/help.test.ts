@@ -168,6 +168,28 @@ describe('a ticket', () => {
     expect(t.left).toBe(4);
   });
 
+  it('is sealed to a new member only once the log has proven the keys', async () => {
+    const help = helps();
+    const [cleo, box] = [await signer(random(32)), await newSealingKey()];
+    await ann.append({ type: 'member', ed: cleo.publicKey, x: box.publicKey, recovery: (await signer(random(32))).publicKey, role: 'viewer', share: false, tracks: 'all' });
+    await help.openTicket({ topic: 'other', words: 'One', health: false }, () => undefined);
+    expect(server.desk.letters(1, box)).toEqual([]);
+    await server.proves();
+    await open.at(-1)!.log.look();
+    await help.replyTicket({ ticket: 1, words: 'Two' }, () => undefined);
+    expect(server.desk.letters(1, box)).toHaveLength(1);
+  });
+
+  it('keeps what somebody has written who had it before, and does not take a question from him', async () => {
+    const help = helps();
+    await help.openTicket({ topic: 'other', words: 'One', health: true }, () => undefined);
+    await writes(sam.key, 'Show me', { about: JSON.stringify({ v: 1, ask: 'footage' }) });
+    server.desk.others.push(sam);
+    server.desk.agent = await testAgent(server.log!, { id: 'tim' });
+    const t = await help.ticket({ n: 1 }, () => undefined);
+    expect(t).toMatchObject({ agent: 'tim', health: false, left: 0, letters: [{ words: 'One' }, { by: 'sam', staff: true, asks: false }] });
+  });
+
   it('is news until this browser has shown what was written', async () => {
     const help = helps();
     expect(await help.ticketNews(null, () => undefined)).toEqual([]);

@@ -5,15 +5,16 @@
 import { type HelpLetter, type LetSee, type NewTicket, type Ticket, type TicketView, TOPICS } from '../owner/help/types';
 import type { GetTicketResponse, StaffEntry, Ticket as Listed } from '../api/latchkey/v1/desk_pb';
 import type { Staff } from '../ledger/staff';
+import { settled } from './addlate';
 import { AgentWaits, agentTrouble, NobodyThere, provenAgent } from './agent';
 import { type Bytes, b64, equal, hex, own } from './bytes';
 import { random } from './cipher';
 import type { Op } from './command';
 import { Failure, isKind, refuse } from './failure';
-import { kidOf } from './hash';
+import { H, kidOf } from './hash';
 import { openLetter, sealLetter } from './letter';
 import type { Member } from './member';
-import { parseNote, signNote, verifyNote } from './note';
+import { type Note, parseNote, signNote, verifyNote } from './note';
 import { type Message, messageText, parseMessage } from './opening';
 import { nowSeconds } from './signin';
 import { worded } from './words';
@@ -45,8 +46,13 @@ export interface TicketRooms {
   tell(err: unknown): void;
 }
 
+/** More letters than one ticket can have. */
+const maxOpened = 1000;
+
 export class Tickets {
   readonly #rooms: TicketRooms;
+  /** notes of letters by H (hex) of the letter: a page looks every few seconds */
+  readonly #opened = new Map<string, Note>();
 
   constructor(rooms: TicketRooms) {
     this.#rooms = rooms;
@@ -86,13 +92,15 @@ export class Tickets {
     await member.sync();
     const reply = await this.#get(n);
     const { agent, proven } = await this.#who(reply.agent);
+    let known: Promise<Staff[]> | null = null;
+    const others = (): Promise<Staff[]> => (known ??= this.#staff());
     const letters: HelpLetter[] = [];
     const seen = new Set<string>();
     let health = false;
     let left = 0;
     for (const sealed of reply.letters) {
       try {
-        const { id, letter, about } = await this.#open(n, own(sealed), agent);
+        const { id, letter, about } = await this.#open(n, own(sealed), agent, others);
         if (seen.has(id)) throw refuse('ticket: a message that came before');
         seen.add(id);
         letters.push(letter);
@@ -147,16 +155,16 @@ export class Tickets {
 
   /** Names of staff by the kid (hex) of their sealing key, as far as the log proves them. */
   async names(): Promise<Map<string, string>> {
-    const { staff } = await this.#rooms.member.api.staff.listStaff({});
-    const out = new Map<string, string>();
-    for (const one of staff) {
-      const s = await this.#proven(one).catch(() => null);
-      if (s !== null) out.set(hex(kidOf(s.x)), s.id);
-    }
-    return out;
+    return new Map((await this.#staff()).map((s) => [hex(kidOf(s.x)), s.id]));
   }
 
-  /** A message to all members and, if there is one, to the agent. */
+  /** All of support whom the log proves now. */
+  async #staff(): Promise<Staff[]> {
+    const { staff } = await this.#rooms.member.api.staff.listStaff({});
+    return (await Promise.all(staff.map((one) => this.#proven(one).catch(() => null)))).filter((s) => s !== null);
+  }
+
+  /** A message to all members whose keys the log has proven and, if there is one, to the agent. */
   async write(ticket: bigint, words: string, about: About | null, agent: Staff | null): Promise<void> {
     const { member } = this.#rooms;
     const { household } = member;
@@ -167,7 +175,7 @@ export class Tickets {
     const note = await signNote(messageText(m), member.keys.signer);
     // What others would refuse is not sent.
     parseMessage(parseNote(note));
-    const readers = [...[...member.chain.head.members.values()].map((x) => x.x), ...(agent === null ? [] : [agent.x])];
+    const readers = [...settled(member.chain, member.cover, member.keys.kid).map((x) => x.x), ...(agent === null ? [] : [agent.x])];
     const letters = await Promise.all(readers.map(async (x) => ({ kid: kidOf(x), body: await sealLetter(household, x, note) })));
     await member.api.ticket.putMessage({ ticket, letters });
   }
@@ -192,21 +200,37 @@ export class Tickets {
     }
   }
 
-  async #open(n: number, sealed: Bytes, agent: Staff | null): Promise<{ id: string; letter: HelpLetter; about: About | null }> {
+  async #open(n: number, sealed: Bytes, agent: Staff | null, others: () => Promise<Staff[]>): Promise<{ id: string; letter: HelpLetter; about: About | null }> {
     const { member, person } = this.#rooms;
-    const note = parseNote(await openLetter(member.household, member.keys.sealing, sealed));
+    const note = await this.#note(sealed);
     const m = parseMessage(note);
     if (!equal(m.household, member.household) || m.ticket !== n) throw refuse('ticket: a message of another one');
     const about = aboutOf(m.about);
     const by = member.chain.head.members.get(hex(m.by));
-    const staff = by === undefined;
-    if (staff && (agent === null || !equal(kidOf(agent.ed), m.by))) throw refuse('ticket: written by nobody who has it');
-    await verifyNote(note, by?.ed ?? agent?.ed ?? new Uint8Array(32));
+    const staff = by === undefined ? await this.#writer(m.by, agent, others) : null;
+    await verifyNote(note, by?.ed ?? staff?.ed ?? new Uint8Array(32));
     const letter = {
-      by: staff ? (agent?.id ?? '') : person(hex(m.by)), staff, mine: equal(m.by, member.keys.kid), at: m.time * 1000, words: m.words,
-      asks: staff && about?.ask === 'footage',
+      by: staff?.id ?? person(hex(m.by)), staff: staff !== null, mine: equal(m.by, member.keys.kid), at: m.time * 1000, words: m.words,
+      asks: staff !== null && staff === agent && about?.ask === 'footage',
     };
     return { id: hex(note.hash), letter, about };
+  }
+
+  async #note(sealed: Bytes): Promise<Note> {
+    const { household, keys } = this.#rooms.member;
+    const id = hex(H(sealed));
+    const note = this.#opened.get(id) ?? parseNote(await openLetter(household, keys.sealing, sealed));
+    if (this.#opened.size > maxOpened) this.#opened.clear();
+    this.#opened.set(id, note);
+    return note;
+  }
+
+  /** Whoever has the ticket, or somebody of support who had it before. */
+  async #writer(kid: Bytes, agent: Staff | null, others: () => Promise<Staff[]>): Promise<Staff> {
+    const all = agent !== null && equal(kidOf(agent.ed), kid) ? [agent] : await others();
+    const writer = all.find((s) => equal(kidOf(s.ed), kid));
+    if (writer === undefined) throw refuse('ticket: written by nobody of support');
+    return writer;
   }
 
   #report(ticket: bigint, to: Staff): Promise<void> {
@@ -215,7 +239,9 @@ export class Tickets {
 
   /** One that is away does not hold up the others, and is no error: what is asked for is about now. */
   async #tellHubs(op: Op, args: unknown): Promise<void> {
-    for (const hub of this.#rooms.member.chain.head.hubs.values()) {
+    const { chain, cover } = this.#rooms.member;
+    for (const hub of chain.head.hubs.values()) {
+      if (hub.seq > cover.upTo) continue;
       await this.#rooms.command(hub.kid, op, args).catch((err: unknown) => { if (!isKind(err, 'hub-offline')) throw err; });
     }
   }
