@@ -116,10 +116,12 @@ async function writes(key: Signer, words: string, more: { ticket?: number; house
 }
 
 /** The operator says in the chain that the agent opens entries of a grant. */
-async function accesses(grant: Bytes, entries: { epoch: Bytes; track: Bytes; level: number; index: number }[]): Promise<void> {
+const accesses = (grant: Bytes, entries: { epoch: Bytes; track: Bytes; level: number; index: number }[]): Promise<void> => says({ type: 'access', grant, staff: sam.box.kid, entries });
+
+/** The operator writes into the chain. */
+async function says(body: Body): Promise<void> {
   const key = server.log!.operatorKey;
   const { head } = ann.chain;
-  const body: Body = { type: 'access', grant, staff: sam.box.kid, entries };
   const text = statementText({ household: head.household, seq: server.notes.length, prev: parseNote(server.notes.at(-1)!).hash, time: nowSeconds(), by: kidOf(key.publicKey), salt: random(16) }, body);
   const raw = await signNote(text, key);
   server.state = await apply(server.state, parseNote(raw), nowSeconds());
@@ -188,6 +190,26 @@ describe('a ticket', () => {
     server.desk.agent = await testAgent(server.log!, { id: 'tim' });
     const t = await help.ticket({ n: 1 }, () => undefined);
     expect(t).toMatchObject({ agent: 'tim', health: false, left: 0, letters: [{ words: 'One' }, { by: 'sam', staff: true, asks: false }] });
+  });
+
+  it('is passed on to who took it over when the household says so', async () => {
+    const help = helps();
+    await help.openTicket({ topic: 'other', words: 'One', health: false }, () => undefined);
+    await writes(sam.key, 'Two');
+    await writes(await signer(random(32)), 'False');
+    const tim = await testAgent(server.log!, { id: 'tim' });
+    server.desk.others.push(sam);
+    server.desk.agent = tim;
+    expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ behind: false });
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await says({ type: 'notice', staff: tim.box.kid, action: 'ticket-taken', object: '1' });
+    expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ behind: true });
+    await expect(help.passTicketOn({ ticket: 1, agent: 'sam' }, () => undefined)).rejects.toMatchObject({ kind: 'refused' });
+    expect(server.desk.letters(1, tim.box)).toEqual([]);
+    await help.passTicketOn({ ticket: 1, agent: 'tim' }, () => undefined);
+    const read = await Promise.all(server.desk.letters(1, tim.box).map(async (l) => parseMessage(parseNote(await openLetter(ann.household, [tim.box], l))).words));
+    expect(read).toEqual(['One', 'Two', 'You can read what was written before.']);
+    expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ behind: false });
   });
 
   it('is news until this browser has shown what was written', async () => {

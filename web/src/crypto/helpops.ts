@@ -30,6 +30,10 @@ export function helpOps(rooms: GiveRooms): Help {
       await tickets.health(ticket, agent, on);
       return undefined;
     },
+    passTicketOn: async ({ ticket, agent }) => {
+      await tickets.passOn(ticket, agent);
+      return undefined;
+    },
     closeTicket: async ({ n }) => {
       await rooms.member.sync();
       await tickets.close(n);

@@ -7,7 +7,8 @@ import type { GetTicketResponse, StaffEntry, Ticket as Listed } from '../api/lat
 import type { Staff } from '../ledger/staff';
 import { settled } from './addlate';
 import { AgentWaits, agentTrouble, NobodyThere, provenAgent } from './agent';
-import { type Bytes, b64, equal, hex, own } from './bytes';
+import { type Bytes, b64, equal, fromUtf8, hex, own } from './bytes';
+import type { Chain } from './chain';
 import { random } from './cipher';
 import type { Op } from './command';
 import { Failure, isKind, refuse } from './failure';
@@ -17,6 +18,7 @@ import type { Member } from './member';
 import { type Note, parseNote, signNote, verifyNote } from './note';
 import { type Message, messageText, parseMessage } from './opening';
 import { nowSeconds } from './signin';
+import { parseStatement } from './statement';
 import { worded } from './words';
 
 /** How long hubs report for a ticket unless it is closed before; they take a week at most. */
@@ -35,6 +37,8 @@ export interface About {
   readonly ask?: 'footage';
   /** hubs report, or no more, to the staff of this id */
   readonly health?: { readonly on: boolean; readonly to: string };
+  /** what was written before was passed on to the staff of this id */
+  readonly passed?: { readonly to: string };
 }
 
 export interface TicketRooms {
@@ -97,6 +101,7 @@ export class Tickets {
     const letters: HelpLetter[] = [];
     const seen = new Set<string>();
     let health = false;
+    let passed = false;
     let left = 0;
     for (const sealed of reply.letters) {
       try {
@@ -105,6 +110,7 @@ export class Tickets {
         seen.add(id);
         letters.push(letter);
         if (!letter.staff && about?.health !== undefined) health = about.health.on && about.health.to === agent?.id;
+        if (!letter.staff && about?.passed !== undefined) passed ||= about.passed.to === agent?.id;
       } catch (err) {
         if (!isKind(err, 'verify')) throw err;
         left++;
@@ -112,7 +118,9 @@ export class Tickets {
     }
     const ticket = ticketOf(reply.ticket);
     await member.keep((a) => (a.ticketsRead?.[n] === ticket.messages ? a : { ...a, ticketsRead: { ...a.ticketsRead, [n]: ticket.messages } }));
-    return { ...ticket, agent: agent?.id ?? '', proven, letters, left, health };
+    const took = agent === null ? null : tookAt(member.chain, n, kidOf(agent.x));
+    const behind = took !== null && !passed && letters.some((l) => l.at < took);
+    return { ...ticket, agent: agent?.id ?? '', proven, letters, left, health, behind };
   }
 
   async reply(n: number, words: string): Promise<void> {
@@ -123,6 +131,22 @@ export class Tickets {
       throw agentTrouble(err);
     });
     await this.write(BigInt(n), words, null, to);
+  }
+
+  /** Seals what was written, as it was signed, to whoever has the ticket now: nobody else can. */
+  async passOn(n: number, agent: string): Promise<void> {
+    const { member } = this.#rooms;
+    await member.sync();
+    const to = await this.wanted(n, agent);
+    const reply = await this.#get(n);
+    for (const sealed of reply.letters) {
+      const note = await this.#note(own(sealed)).catch(() => null);
+      // What does not verify here was not read here: it is not passed on either.
+      if (note === null || !(await this.#open(n, own(sealed), to, () => this.#staff()).then(() => true, () => false))) continue;
+      const letter = { kid: kidOf(to.x), body: await sealLetter(member.household, to.x, note.raw) };
+      await member.api.ticket.putMessage({ ticket: BigInt(n), letters: [letter] });
+    }
+    await this.write(BigInt(n), 'You can read what was written before.', { v: 1, passed: { to: to.id } }, to);
   }
 
   /** Tells every hub, and says so in the conversation. */
@@ -270,6 +294,16 @@ function aboutOf(json: string | null): About | null {
 function nobodyThere(err: unknown): never {
   if (!(err instanceof Failure) || err.message !== 'api: Unavailable') throw err;
   throw worded('network', { what: 'Nobody of support is there now.', safe: 'Nothing was sent. Your hub keeps recording.', next: 'Try again later. A server without a support desk never has anybody there.' }, err);
+}
+
+const noticeLine = 'latchkey/v1 notice\n';
+
+/** When somebody of staff took a ticket over, as the chain says; null: it was given to him first. */
+function tookAt(chain: Chain, n: number, staff: Bytes): number | null {
+  const raws = chain.notes.filter((raw) => fromUtf8(raw.subarray(0, noticeLine.length)) === noticeLine);
+  const taken = raws.map((raw) => parseStatement(parseNote(raw))).filter(({ body }) => body.type === 'notice' && body.action === 'ticket-taken' && body.object === String(n) && equal(body.staff, staff));
+  const last = taken.at(-1);
+  return last === undefined ? null : last.head.time * 1000;
 }
 
 /** The purpose of grants for a ticket. */

@@ -299,6 +299,7 @@ const handlers: Handlers = {
   ticket: async (a) => (await signedIn().help()).ticket(a, silent),
   replyTicket: async (a) => (await signedIn().help()).replyTicket(a, silent),
   ticketHealth: async (a) => (await signedIn().help()).ticketHealth(a, silent),
+  passTicketOn: async (a) => (await signedIn().help()).passTicketOn(a, silent),
   closeTicket: async (a) => (await signedIn().help()).closeTicket(a, silent),
   letSee: async (a, news) => (await signedIn().help()).letSee(a, news),
   stopSee: async (a) => (await signedIn().help()).stopSee(a, silent),

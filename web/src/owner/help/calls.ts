@@ -7,6 +7,7 @@ export interface HelpCalls {
   ticket: { args: { readonly n: number }; value: TicketView; news: never };
   replyTicket: { args: { readonly ticket: number; readonly words: string }; value: undefined; news: never };
   ticketHealth: { args: { readonly ticket: number; readonly agent: string; readonly on: boolean }; value: undefined; news: never };
+  passTicketOn: { args: { readonly ticket: number; readonly agent: string }; value: undefined; news: never };
   closeTicket: { args: { readonly n: number }; value: undefined; news: never };
   letSee: { args: SeeAsk; value: LetSee; news: SeeNews };
   stopSee: { args: { readonly id: string }; value: undefined; news: never };

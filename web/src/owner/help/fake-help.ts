@@ -39,6 +39,12 @@ export class FakeHelp implements HomeHelp {
     this.#put({ ...this.#get(n), proven: 'no' });
   }
 
+  /** Somebody else of support takes it over. */
+  taken(n: number, agent: string): void {
+    this.agent = agent;
+    this.#put({ ...this.#get(n), agent, behind: true, health: false });
+  }
+
   says(n: number, words: string, asks = false): void {
     this.#write(n, { by: this.agent, staff: true, mine: false, at: Date.now(), words, asks });
   }
@@ -75,6 +81,12 @@ export class FakeHelp implements HomeHelp {
     if (agent !== this.#get(ticket).agent) throw new Error('fake help: health for somebody else');
     this.calls.push(`health ${on}`);
     this.#put({ ...this.#get(ticket), health: on });
+    return Promise.resolve(ok(undefined));
+  }
+
+  passOn({ ticket }: { ticket: number; agent: string }): Promise<Result<void>> {
+    this.calls.push('passOn');
+    this.#put({ ...this.#get(ticket), behind: false });
     return Promise.resolve(ok(undefined));
   }
 
@@ -125,7 +137,7 @@ export class FakeHelp implements HomeHelp {
     const now = Date.now();
     const first: HelpLetter = { by: 'Ann', staff: false, mine: true, at: now, words: a.words, asks: false };
     const t: TicketView = {
-      n: 7 + this.list.length, topic: a.topic, open: true, agent: this.agent, opened: now, updated: now, messages: 1, proven: 'yes', letters: [first], left: 0, health: a.health, see: [],
+      n: 7 + this.list.length, topic: a.topic, open: true, agent: this.agent, opened: now, updated: now, messages: 1, proven: 'yes', letters: [first], left: 0, health: a.health, behind: false, see: [],
     };
     this.#put(t);
     return t;

@@ -75,6 +75,8 @@ export interface TicketView extends Ticket {
   readonly left: number;
   /** hubs were told to report to whoever has it */
   readonly health: boolean;
+  /** Whoever has it took it over, and cannot read what was written before. */
+  readonly behind: boolean;
   readonly see: readonly LetSee[];
 }
 
@@ -112,6 +114,8 @@ export interface HomeHelp {
   reply(a: { ticket: number; words: string }): Promise<Result<void>>;
   /** Lets hubs report to whoever has the ticket, or no more. */
   health(a: { ticket: number; agent: string; on: boolean }): Promise<Result<void>>;
+  /** Lets whoever has the ticket now read what was written before. */
+  passOn(a: { ticket: number; agent: string }): Promise<Result<void>>;
   /** Ends the ticket, reports for it, and all that was let see for it. */
   close(n: number): Promise<Result<void>>;
   /** Asks for a touch, waits for the public log, hands over. A page that is closed meanwhile goes on at the next visit. */

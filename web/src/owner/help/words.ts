@@ -42,6 +42,8 @@ export const mh = {
   unproven: 'The server names somebody whom the public log does not prove to be of support.',
   unprovenDo: 'Nothing is sent to that person. Tell the others of your home, and whoever runs the server.',
   over: 'This ticket is closed. Nobody of support can read or open anything for it any more. What was opened before may have been kept.',
+  behind: (agent: string) => `${agent} has taken this ticket over, and cannot read what was written before.`,
+  passOn: (agent: string) => `Let ${agent} read it`,
   talk: 'Conversation',
   by: (name: string, staff: boolean) => (staff ? `${name}, support` : name === '' ? 'Somebody of your home' : name),
   you: 'You',
