@@ -110,10 +110,14 @@ describe('a household that needs help', () => {
 
   it('ends it with one press, on whatever page, and support is refused', async () => {
     await go(page, '#/');
+    await staff('reply', n, 'Thank you, I have seen it.');
+    await page.getByText(`Something new was written in your ticket ${n}.`).waitFor({ timeout: 60_000 });
+    await expectAccessible(page);
     await light().getByRole('button', { name: /^Stop now/ }).click();
     await light().waitFor({ state: 'detached' });
     await expect(view(begin, begin + SECONDS * 1000)).rejects.toThrow(/granted nothing/);
-    await go(page, `#/help/${n}`);
+    await page.getByRole('link', { name: 'Read it' }).click();
+    await page.getByTestId('letters').getByText('Thank you, I have seen it.').waitFor();
     await page.getByTestId('see').and(page.locator('[data-state=ended]')).waitFor();
   });
 

@@ -157,7 +157,7 @@ func (c *Client) tellHubs(ctx context.Context, state chain.State, op string, arg
 	return errors.Join(errs...)
 }
 
-// writeTo writes a message into a ticket: to all members and, if there is one, to
+// writeTo writes a message into a ticket: to all proven members and, if there is one, to
 // the agent.
 func (c *Client) writeTo(ctx context.Context, n uint64, words string, a about, agent *ledger.Staff) error {
 	state := c.past().head()
@@ -167,8 +167,11 @@ func (c *Client) writeTo(ctx context.Context, n uint64, words string, a about, a
 		return err
 	}
 	var readers [][]byte
-	for _, member := range state.Members {
-		readers = append(readers, member.X)
+	for kid, member := range state.Members {
+		// Add late: nothing is sealed to keys that the log has not proven.
+		if kid == c.kid() || state.Log == "" || c.past().keysSince(kid) <= c.covered() {
+			readers = append(readers, member.X)
+		}
 	}
 	if agent != nil {
 		readers = append(readers, agent.X)

@@ -113,6 +113,8 @@ export class StaffGrants {
     if (mine.length === 0) return [];
     const [names, opened, kept] = await Promise.all([this.#staffNames(), this.#openings(), this.#all()]);
     const waiting = new Set(kept.map(([id]) => id));
+    const { kid } = member.keys;
+    const admin = head.members.get(hex(kid))?.role === 'admin';
     return mine.sort((a, b) => b.seq - a.seq).flatMap((g): LetSee[] => {
       const { body, time } = bodyOf(member.chain.notes[g.seq]);
       const ticket = ticketOfPurpose(body.purpose);
@@ -124,7 +126,8 @@ export class StaffGrants {
       return [{
         id, ticket, agent: names.get(hex(g.to)) ?? '', camera, from: Math.min(...g.tracks.map((t) => t.from)) * 1000, to: to * 1000,
         sound: tracks.some((t) => t.decl.kind === 'audio'), until: g.until * 1000, given: time * 1000, live: to > time,
-        state: g.revoked ? 'ended' : g.until <= nowSeconds() ? 'over' : 'runs', waiting: waiting.has(id), opened: opened.get(id) ?? [],
+        state: g.revoked ? 'ended' : g.until <= nowSeconds() ? 'over' : 'runs', waiting: waiting.has(id), mayStop: admin || equal(g.by, kid),
+        opened: opened.get(id) ?? [],
       }];
     });
   }

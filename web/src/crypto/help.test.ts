@@ -116,10 +116,12 @@ async function writes(key: Signer, words: string, more: { ticket?: number; house
 }
 
 /** The operator says in the chain that the agent opens entries of a grant. */
-async function accesses(grant: Bytes, entries: { epoch: Bytes; track: Bytes; level: number; index: number }[]): Promise<void> {
+const accesses = (grant: Bytes, entries: { epoch: Bytes; track: Bytes; level: number; index: number }[]): Promise<void> => says({ type: 'access', grant, staff: sam.box.kid, entries });
+
+/** The operator writes into the chain. */
+async function says(body: Body): Promise<void> {
   const key = server.log!.operatorKey;
   const { head } = ann.chain;
-  const body: Body = { type: 'access', grant, staff: sam.box.kid, entries };
   const text = statementText({ household: head.household, seq: server.notes.length, prev: parseNote(server.notes.at(-1)!).hash, time: nowSeconds(), by: kidOf(key.publicKey), salt: random(16) }, body);
   const raw = await signNote(text, key);
   server.state = await apply(server.state, parseNote(raw), nowSeconds());
@@ -166,6 +168,59 @@ describe('a ticket', () => {
     const t = await help.ticket({ n: 1 }, () => undefined);
     expect(t.letters.map((l) => l.words)).toEqual(['One', 'Two']);
     expect(t.left).toBe(4);
+  });
+
+  it('is sealed to a new member only once the log has proven the keys', async () => {
+    const help = helps();
+    const [cleo, box] = [await signer(random(32)), await newSealingKey()];
+    await ann.append({ type: 'member', ed: cleo.publicKey, x: box.publicKey, recovery: (await signer(random(32))).publicKey, role: 'viewer', share: false, tracks: 'all' });
+    await help.openTicket({ topic: 'other', words: 'One', health: false }, () => undefined);
+    expect(server.desk.letters(1, box)).toEqual([]);
+    await server.proves();
+    await open.at(-1)!.log.look();
+    await help.replyTicket({ ticket: 1, words: 'Two' }, () => undefined);
+    expect(server.desk.letters(1, box)).toHaveLength(1);
+  });
+
+  it('keeps what somebody has written who had it before, and does not take a question from him', async () => {
+    const help = helps();
+    await help.openTicket({ topic: 'other', words: 'One', health: true }, () => undefined);
+    await writes(sam.key, 'Show me', { about: JSON.stringify({ v: 1, ask: 'footage' }) });
+    server.desk.others.push(sam);
+    server.desk.agent = await testAgent(server.log!, { id: 'tim' });
+    const t = await help.ticket({ n: 1 }, () => undefined);
+    expect(t).toMatchObject({ agent: 'tim', health: false, left: 0, letters: [{ words: 'One' }, { by: 'sam', staff: true, asks: false }] });
+  });
+
+  it('is passed on to who took it over when the household says so', async () => {
+    const help = helps();
+    await help.openTicket({ topic: 'other', words: 'One', health: false }, () => undefined);
+    await writes(sam.key, 'Two');
+    await writes(await signer(random(32)), 'False');
+    const tim = await testAgent(server.log!, { id: 'tim' });
+    server.desk.others.push(sam);
+    server.desk.agent = tim;
+    expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ behind: false });
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await says({ type: 'notice', staff: tim.box.kid, action: 'ticket-taken', object: '1' });
+    expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ behind: true });
+    await expect(help.passTicketOn({ ticket: 1, agent: 'sam' }, () => undefined)).rejects.toMatchObject({ kind: 'refused' });
+    expect(server.desk.letters(1, tim.box)).toEqual([]);
+    await help.passTicketOn({ ticket: 1, agent: 'tim' }, () => undefined);
+    const read = await Promise.all(server.desk.letters(1, tim.box).map(async (l) => parseMessage(parseNote(await openLetter(ann.household, [tim.box], l))).words));
+    expect(read).toEqual(['One', 'Two', 'You can read what was written before.']);
+    expect(await help.ticket({ n: 1 }, () => undefined)).toMatchObject({ behind: false });
+  });
+
+  it('is news until this browser has shown what was written', async () => {
+    const help = helps();
+    expect(await help.ticketNews(null, () => undefined)).toEqual([]);
+    await help.openTicket({ topic: 'other', words: 'One', health: false }, () => undefined);
+    expect(await help.ticketNews(null, () => undefined)).toEqual([]);
+    await writes(sam.key, 'Two');
+    expect(await help.ticketNews(null, () => undefined)).toMatchObject([{ n: 1 }]);
+    await help.ticket({ n: 1 }, () => undefined);
+    expect(await help.ticketNews(null, () => undefined)).toEqual([]);
   });
 
   it('says so when nobody is there, and when nobody has it any more', async () => {

@@ -30,10 +30,14 @@ export function helpOps(rooms: GiveRooms): Help {
       await tickets.health(ticket, agent, on);
       return undefined;
     },
+    passTicketOn: async ({ ticket, agent }) => {
+      await tickets.passOn(ticket, agent);
+      return undefined;
+    },
     closeTicket: async ({ n }) => {
       await rooms.member.sync();
       await tickets.close(n);
-      for (const one of running(await grants.list())) if (one.ticket === n) await grants.end(one.id);
+      for (const one of running(await grants.list())) if (one.ticket === n && one.mayStop) await grants.end(one.id);
       return undefined;
     },
     letSee: (ask, news) => grants.give(ask, news),
@@ -41,6 +45,7 @@ export function helpOps(rooms: GiveRooms): Help {
       await grants.end(id);
       return undefined;
     },
+    ticketNews: () => tickets.news(),
     seenNow: async () => {
       await rooms.member.sync();
       return running(await grants.list());

@@ -150,6 +150,11 @@ export class Household {
     return this.#help;
   }
 
+  /** Support was ever let see anything. */
+  get givenToStaff(): boolean {
+    return [...this.#member.chain.head.grants.values()].some((g) => g.kind === 'staff');
+  }
+
   /** The policy of the public log that this browser has pinned; looks once where there is none. */
   async #pinned(): Promise<string | null> {
     const log = await this.#logBook();

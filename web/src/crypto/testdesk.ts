@@ -35,6 +35,8 @@ export async function testAgent(log: TestLog, more: { id?: string; role?: string
 export class TestDesk {
   /** who gets every ticket; null: nobody is there */
   agent: TestAgent | null = null;
+  /** who is staff besides */
+  readonly others: TestAgent[] = [];
   readonly tickets: TestTicket[] = [];
   readonly #server: TestServer;
 
@@ -86,7 +88,7 @@ export class TestDesk {
           return {};
         },
       },
-      staff: { listStaff: () => ({ staff: this.agent === null ? [] : [this.agent.entry] }) },
+      staff: { listStaff: () => ({ staff: [...new Set([...(this.agent === null ? [] : [this.agent]), ...this.others])].map((a) => a.entry) }) },
     };
   }
 

@@ -5,17 +5,20 @@
 import { type HelpLetter, type LetSee, type NewTicket, type Ticket, type TicketView, TOPICS } from '../owner/help/types';
 import type { GetTicketResponse, StaffEntry, Ticket as Listed } from '../api/latchkey/v1/desk_pb';
 import type { Staff } from '../ledger/staff';
+import { settled } from './addlate';
 import { AgentWaits, agentTrouble, NobodyThere, provenAgent } from './agent';
-import { type Bytes, b64, equal, hex, own } from './bytes';
+import { type Bytes, b64, equal, fromUtf8, hex, own } from './bytes';
+import type { Chain } from './chain';
 import { random } from './cipher';
 import type { Op } from './command';
 import { Failure, isKind, refuse } from './failure';
-import { kidOf } from './hash';
+import { H, kidOf } from './hash';
 import { openLetter, sealLetter } from './letter';
 import type { Member } from './member';
-import { parseNote, signNote, verifyNote } from './note';
+import { type Note, parseNote, signNote, verifyNote } from './note';
 import { type Message, messageText, parseMessage } from './opening';
 import { nowSeconds } from './signin';
+import { parseStatement } from './statement';
 import { worded } from './words';
 
 /** How long hubs report for a ticket unless it is closed before; they take a week at most. */
@@ -34,6 +37,8 @@ export interface About {
   readonly ask?: 'footage';
   /** hubs report, or no more, to the staff of this id */
   readonly health?: { readonly on: boolean; readonly to: string };
+  /** what was written before was passed on to the staff of this id */
+  readonly passed?: { readonly to: string };
 }
 
 export interface TicketRooms {
@@ -45,8 +50,13 @@ export interface TicketRooms {
   tell(err: unknown): void;
 }
 
+/** More letters than one ticket can have. */
+const maxOpened = 1000;
+
 export class Tickets {
   readonly #rooms: TicketRooms;
+  /** notes of letters by H (hex) of the letter: a page looks every few seconds */
+  readonly #opened = new Map<string, Note>();
 
   constructor(rooms: TicketRooms) {
     this.#rooms = rooms;
@@ -55,6 +65,13 @@ export class Tickets {
   async list(): Promise<Ticket[]> {
     const { tickets } = await this.#rooms.member.api.ticket.listTickets({});
     return tickets.map(ticketOf);
+  }
+
+  /** Those in which more was written than this browser has shown, by the server's count; none from before it showed any. */
+  async news(): Promise<Ticket[]> {
+    const read = (await this.#rooms.member.place.store.load())?.ticketsRead ?? {};
+    if (Object.keys(read).length === 0) return [];
+    return (await this.list()).filter((t) => t.open && t.messages > (read[t.n] ?? 0));
   }
 
   /** The server names who has it. Nothing is written unless that is somebody of support. */
@@ -79,23 +96,31 @@ export class Tickets {
     await member.sync();
     const reply = await this.#get(n);
     const { agent, proven } = await this.#who(reply.agent);
+    let known: Promise<Staff[]> | null = null;
+    const others = (): Promise<Staff[]> => (known ??= this.#staff());
     const letters: HelpLetter[] = [];
     const seen = new Set<string>();
     let health = false;
+    let passed = false;
     let left = 0;
     for (const sealed of reply.letters) {
       try {
-        const { id, letter, about } = await this.#open(n, own(sealed), agent);
+        const { id, letter, about } = await this.#open(n, own(sealed), agent, others);
         if (seen.has(id)) throw refuse('ticket: a message that came before');
         seen.add(id);
         letters.push(letter);
         if (!letter.staff && about?.health !== undefined) health = about.health.on && about.health.to === agent?.id;
+        if (!letter.staff && about?.passed !== undefined) passed ||= about.passed.to === agent?.id;
       } catch (err) {
         if (!isKind(err, 'verify')) throw err;
         left++;
       }
     }
-    return { ...ticketOf(reply.ticket), agent: agent?.id ?? '', proven, letters, left, health };
+    const ticket = ticketOf(reply.ticket);
+    await member.keep((a) => (a.ticketsRead?.[n] === ticket.messages ? a : { ...a, ticketsRead: { ...a.ticketsRead, [n]: ticket.messages } }));
+    const took = agent === null ? null : tookAt(member.chain, n, kidOf(agent.x));
+    const behind = took !== null && !passed && letters.some((l) => l.at < took);
+    return { ...ticket, agent: agent?.id ?? '', proven, letters, left, health, behind };
   }
 
   async reply(n: number, words: string): Promise<void> {
@@ -106,6 +131,22 @@ export class Tickets {
       throw agentTrouble(err);
     });
     await this.write(BigInt(n), words, null, to);
+  }
+
+  /** Seals what was written, as it was signed, to whoever has the ticket now: nobody else can. */
+  async passOn(n: number, agent: string): Promise<void> {
+    const { member } = this.#rooms;
+    await member.sync();
+    const to = await this.wanted(n, agent);
+    const reply = await this.#get(n);
+    for (const sealed of reply.letters) {
+      const note = await this.#note(own(sealed)).catch(() => null);
+      // What does not verify here was not read here: it is not passed on either.
+      if (note === null || !(await this.#open(n, own(sealed), to, () => this.#staff()).then(() => true, () => false))) continue;
+      const letter = { kid: kidOf(to.x), body: await sealLetter(member.household, to.x, note.raw) };
+      await member.api.ticket.putMessage({ ticket: BigInt(n), letters: [letter] });
+    }
+    await this.write(BigInt(n), 'You can read what was written before.', { v: 1, passed: { to: to.id } }, to);
   }
 
   /** Tells every hub, and says so in the conversation. */
@@ -138,16 +179,16 @@ export class Tickets {
 
   /** Names of staff by the kid (hex) of their sealing key, as far as the log proves them. */
   async names(): Promise<Map<string, string>> {
-    const { staff } = await this.#rooms.member.api.staff.listStaff({});
-    const out = new Map<string, string>();
-    for (const one of staff) {
-      const s = await this.#proven(one).catch(() => null);
-      if (s !== null) out.set(hex(kidOf(s.x)), s.id);
-    }
-    return out;
+    return new Map((await this.#staff()).map((s) => [hex(kidOf(s.x)), s.id]));
   }
 
-  /** A message to all members and, if there is one, to the agent. */
+  /** All of support whom the log proves now. */
+  async #staff(): Promise<Staff[]> {
+    const { staff } = await this.#rooms.member.api.staff.listStaff({});
+    return (await Promise.all(staff.map((one) => this.#proven(one).catch(() => null)))).filter((s) => s !== null);
+  }
+
+  /** A message to all members whose keys the log has proven and, if there is one, to the agent. */
   async write(ticket: bigint, words: string, about: About | null, agent: Staff | null): Promise<void> {
     const { member } = this.#rooms;
     const { household } = member;
@@ -158,7 +199,7 @@ export class Tickets {
     const note = await signNote(messageText(m), member.keys.signer);
     // What others would refuse is not sent.
     parseMessage(parseNote(note));
-    const readers = [...[...member.chain.head.members.values()].map((x) => x.x), ...(agent === null ? [] : [agent.x])];
+    const readers = [...settled(member.chain, member.cover, member.keys.kid).map((x) => x.x), ...(agent === null ? [] : [agent.x])];
     const letters = await Promise.all(readers.map(async (x) => ({ kid: kidOf(x), body: await sealLetter(household, x, note) })));
     await member.api.ticket.putMessage({ ticket, letters });
   }
@@ -183,21 +224,37 @@ export class Tickets {
     }
   }
 
-  async #open(n: number, sealed: Bytes, agent: Staff | null): Promise<{ id: string; letter: HelpLetter; about: About | null }> {
+  async #open(n: number, sealed: Bytes, agent: Staff | null, others: () => Promise<Staff[]>): Promise<{ id: string; letter: HelpLetter; about: About | null }> {
     const { member, person } = this.#rooms;
-    const note = parseNote(await openLetter(member.household, member.keys.sealing, sealed));
+    const note = await this.#note(sealed);
     const m = parseMessage(note);
     if (!equal(m.household, member.household) || m.ticket !== n) throw refuse('ticket: a message of another one');
     const about = aboutOf(m.about);
     const by = member.chain.head.members.get(hex(m.by));
-    const staff = by === undefined;
-    if (staff && (agent === null || !equal(kidOf(agent.ed), m.by))) throw refuse('ticket: written by nobody who has it');
-    await verifyNote(note, by?.ed ?? agent?.ed ?? new Uint8Array(32));
+    const staff = by === undefined ? await this.#writer(m.by, agent, others) : null;
+    await verifyNote(note, by?.ed ?? staff?.ed ?? new Uint8Array(32));
     const letter = {
-      by: staff ? (agent?.id ?? '') : person(hex(m.by)), staff, mine: equal(m.by, member.keys.kid), at: m.time * 1000, words: m.words,
-      asks: staff && about?.ask === 'footage',
+      by: staff?.id ?? person(hex(m.by)), staff: staff !== null, mine: equal(m.by, member.keys.kid), at: m.time * 1000, words: m.words,
+      asks: staff !== null && staff === agent && about?.ask === 'footage',
     };
     return { id: hex(note.hash), letter, about };
+  }
+
+  async #note(sealed: Bytes): Promise<Note> {
+    const { household, keys } = this.#rooms.member;
+    const id = hex(H(sealed));
+    const note = this.#opened.get(id) ?? parseNote(await openLetter(household, keys.sealing, sealed));
+    if (this.#opened.size > maxOpened) this.#opened.clear();
+    this.#opened.set(id, note);
+    return note;
+  }
+
+  /** Whoever has the ticket, or somebody of support who had it before. */
+  async #writer(kid: Bytes, agent: Staff | null, others: () => Promise<Staff[]>): Promise<Staff> {
+    const all = agent !== null && equal(kidOf(agent.ed), kid) ? [agent] : await others();
+    const writer = all.find((s) => equal(kidOf(s.ed), kid));
+    if (writer === undefined) throw refuse('ticket: written by nobody of support');
+    return writer;
   }
 
   #report(ticket: bigint, to: Staff): Promise<void> {
@@ -206,7 +263,9 @@ export class Tickets {
 
   /** One that is away does not hold up the others, and is no error: what is asked for is about now. */
   async #tellHubs(op: Op, args: unknown): Promise<void> {
-    for (const hub of this.#rooms.member.chain.head.hubs.values()) {
+    const { chain, cover } = this.#rooms.member;
+    for (const hub of chain.head.hubs.values()) {
+      if (hub.seq > cover.upTo) continue;
       await this.#rooms.command(hub.kid, op, args).catch((err: unknown) => { if (!isKind(err, 'hub-offline')) throw err; });
     }
   }
@@ -235,6 +294,16 @@ function aboutOf(json: string | null): About | null {
 function nobodyThere(err: unknown): never {
   if (!(err instanceof Failure) || err.message !== 'api: Unavailable') throw err;
   throw worded('network', { what: 'Nobody of support is there now.', safe: 'Nothing was sent. Your hub keeps recording.', next: 'Try again later. A server without a support desk never has anybody there.' }, err);
+}
+
+const noticeLine = 'latchkey/v1 notice\n';
+
+/** When somebody of staff took a ticket over, as the chain says; null: it was given to him first. */
+function tookAt(chain: Chain, n: number, staff: Bytes): number | null {
+  const raws = chain.notes.filter((raw) => fromUtf8(raw.subarray(0, noticeLine.length)) === noticeLine);
+  const taken = raws.map((raw) => parseStatement(parseNote(raw))).filter(({ body }) => body.type === 'notice' && body.action === 'ticket-taken' && body.object === String(n) && equal(body.staff, staff));
+  const last = taken.at(-1);
+  return last === undefined ? null : last.head.time * 1000;
 }
 
 /** The purpose of grants for a ticket. */

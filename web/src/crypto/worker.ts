@@ -299,10 +299,13 @@ const handlers: Handlers = {
   ticket: async (a) => (await signedIn().help()).ticket(a, silent),
   replyTicket: async (a) => (await signedIn().help()).replyTicket(a, silent),
   ticketHealth: async (a) => (await signedIn().help()).ticketHealth(a, silent),
+  passTicketOn: async (a) => (await signedIn().help()).passTicketOn(a, silent),
   closeTicket: async (a) => (await signedIn().help()).closeTicket(a, silent),
   letSee: async (a, news) => (await signedIn().help()).letSee(a, news),
   stopSee: async (a) => (await signedIn().help()).stopSee(a, silent),
-  seenNow: async () => (await signedIn().help()).seenNow(null, silent),
+  // Every page asks: most homes load nothing for it.
+  ticketNews: async () => ((await (await store()).load())?.ticketsRead === undefined ? [] : (await signedIn().help()).ticketNews(null, silent)),
+  seenNow: async () => (signedIn().givenToStaff ? (await signedIn().help()).seenNow(null, silent) : []),
   ...contactHandlers({ origin: scope.location.origin, contacts: async () => signedIn().contacts(), place, enter }),
 };
 

@@ -7,9 +7,11 @@ export interface HelpCalls {
   ticket: { args: { readonly n: number }; value: TicketView; news: never };
   replyTicket: { args: { readonly ticket: number; readonly words: string }; value: undefined; news: never };
   ticketHealth: { args: { readonly ticket: number; readonly agent: string; readonly on: boolean }; value: undefined; news: never };
+  passTicketOn: { args: { readonly ticket: number; readonly agent: string }; value: undefined; news: never };
   closeTicket: { args: { readonly n: number }; value: undefined; news: never };
   letSee: { args: SeeAsk; value: LetSee; news: SeeNews };
   stopSee: { args: { readonly id: string }; value: undefined; news: never };
+  ticketNews: { args: null; value: Ticket[]; news: never };
   seenNow: { args: null; value: LetSee[]; news: never };
 }
 

@@ -9,6 +9,8 @@ const gone: AppError = { kind: 'not-found', what: 'There is no such ticket.', sa
 export class FakeHelp implements HomeHelp {
   readonly calls: string[] = [];
   list: TicketView[] = [];
+  /** what was shown: messages and ticket in one number */
+  readonly read = new Set<number>();
   /** who answers */
   agent = 'sam';
   /** the public log does not answer: what is let see waits for this */
@@ -37,6 +39,12 @@ export class FakeHelp implements HomeHelp {
     this.#put({ ...this.#get(n), proven: 'no' });
   }
 
+  /** Somebody else of support takes it over. */
+  taken(n: number, agent: string): void {
+    this.agent = agent;
+    this.#put({ ...this.#get(n), agent, behind: true, health: false });
+  }
+
   says(n: number, words: string, asks = false): void {
     this.#write(n, { by: this.agent, staff: true, mine: false, at: Date.now(), words, asks });
   }
@@ -58,6 +66,7 @@ export class FakeHelp implements HomeHelp {
 
   ticket(n: number): Promise<Result<TicketView>> {
     const t = this.list.find((x) => x.n === n);
+    if (t !== undefined) this.read.add(t.letters.length * 100 + n);
     return Promise.resolve(t === undefined ? { ok: false, error: gone } : ok(t));
   }
 
@@ -72,6 +81,12 @@ export class FakeHelp implements HomeHelp {
     if (agent !== this.#get(ticket).agent) throw new Error('fake help: health for somebody else');
     this.calls.push(`health ${on}`);
     this.#put({ ...this.#get(ticket), health: on });
+    return Promise.resolve(ok(undefined));
+  }
+
+  passOn({ ticket }: { ticket: number; agent: string }): Promise<Result<void>> {
+    this.calls.push('passOn');
+    this.#put({ ...this.#get(ticket), behind: false });
     return Promise.resolve(ok(undefined));
   }
 
@@ -100,6 +115,10 @@ export class FakeHelp implements HomeHelp {
     return Promise.resolve(ok(undefined));
   }
 
+  news(): Promise<Result<Ticket[]>> {
+    return Promise.resolve(ok(this.list.filter((t) => t.open && t.letters.at(-1)?.staff === true && !this.read.has(t.letters.length * 100 + t.n))));
+  }
+
   now(): Promise<Result<LetSee[]>> {
     return Promise.resolve(ok(this.list.flatMap((t) => t.see).filter((s) => s.state === 'runs' && s.until > Date.now())));
   }
@@ -107,7 +126,7 @@ export class FakeHelp implements HomeHelp {
   #seen(n: number, { camera, from, to, sound, until }: Pick<LetSee, 'camera' | 'from' | 'to' | 'sound' | 'until'>): LetSee {
     const t = this.#get(n);
     const one: LetSee = {
-      id: String(t.see.length + 1).padStart(32, '0'), ticket: n, agent: this.agent, camera, from, to, sound, until, given: Date.now(), live: to > Date.now(), state: 'runs', waiting: false, opened: [],
+      id: String(t.see.length + 1).padStart(32, '0'), ticket: n, agent: this.agent, camera, from, to, sound, until, given: Date.now(), live: to > Date.now(), state: 'runs', waiting: false, mayStop: true, opened: [],
     };
     this.#put({ ...t, see: [one, ...t.see] });
     this.#write(n, { by: 'Ann', staff: false, mine: true, at: Date.now(), words: `You may see ${camera}.`, asks: false });
@@ -118,7 +137,7 @@ export class FakeHelp implements HomeHelp {
     const now = Date.now();
     const first: HelpLetter = { by: 'Ann', staff: false, mine: true, at: now, words: a.words, asks: false };
     const t: TicketView = {
-      n: 7 + this.list.length, topic: a.topic, open: true, agent: this.agent, opened: now, updated: now, messages: 1, proven: 'yes', letters: [first], left: 0, health: a.health, see: [],
+      n: 7 + this.list.length, topic: a.topic, open: true, agent: this.agent, opened: now, updated: now, messages: 1, proven: 'yes', letters: [first], left: 0, health: a.health, behind: false, see: [],
     };
     this.#put(t);
     return t;

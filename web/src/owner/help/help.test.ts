@@ -58,6 +58,26 @@ describe('somebody who needs help', () => {
     expect(has('button', 'Show minutes')).toBe(false);
   });
 
+  it('decides whether somebody who took the ticket over reads what was before', async () => {
+    const home = await asked();
+    home.help.taken(7, 'tim');
+    await said('tim has taken this ticket over, and cannot read what was written before.');
+    press('Let tim read it');
+    await said(/^(?!.*taken this ticket over).*$/s);
+    expect(home.help.calls).toEqual(['passOn']);
+  });
+
+  it('is told on every page that support has written, until it was read', async () => {
+    const home = open('help', '#/');
+    await said('Something new was written in your ticket 7.');
+    location.hash = '#/help/7';
+    await said('sam asks to see footage');
+    location.hash = '#/';
+    await said('All recording');
+    await said(/^(?!.*Something new).*$/s);
+    expect(home.help.calls).toEqual([]);
+  });
+
   it('is warned, and can send nothing, when the log does not prove who has the ticket', async () => {
     const home = await asked();
     home.help.lies(7);

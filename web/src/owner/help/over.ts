@@ -16,9 +16,11 @@ export function helpOver(line: HelpLine): HomeHelp {
     ticket: (n) => line.ask('ticket', { n }),
     reply: (a) => line.ask('replyTicket', a),
     health: (a) => line.ask('ticketHealth', a),
+    passOn: (a) => line.ask('passTicketOn', a),
     close: (n) => line.ask('closeTicket', { n }),
     see: (ask, news) => line.until('letSee', ask, news),
     stop: (id) => line.ask('stopSee', { id }),
+    news: () => line.ask('ticketNews', null),
     now: () => line.ask('seenNow', null),
   };
 }

@@ -58,6 +58,8 @@ export interface LetSee {
   readonly state: 'runs' | 'ended' | 'over';
   /** not handed over yet: its statement is on its way into the public log */
   readonly waiting: boolean;
+  /** The reader has given it, or is an admin. */
+  readonly mayStop: boolean;
   /** oldest first */
   readonly opened: readonly Opened[];
 }
@@ -73,6 +75,8 @@ export interface TicketView extends Ticket {
   readonly left: number;
   /** hubs were told to report to whoever has it */
   readonly health: boolean;
+  /** Whoever has it took it over, and cannot read what was written before. */
+  readonly behind: boolean;
   readonly see: readonly LetSee[];
 }
 
@@ -110,12 +114,16 @@ export interface HomeHelp {
   reply(a: { ticket: number; words: string }): Promise<Result<void>>;
   /** Lets hubs report to whoever has the ticket, or no more. */
   health(a: { ticket: number; agent: string; on: boolean }): Promise<Result<void>>;
+  /** Lets whoever has the ticket now read what was written before. */
+  passOn(a: { ticket: number; agent: string }): Promise<Result<void>>;
   /** Ends the ticket, reports for it, and all that was let see for it. */
   close(n: number): Promise<Result<void>>;
   /** Asks for a touch, waits for the public log, hands over. A page that is closed meanwhile goes on at the next visit. */
   see(ask: SeeAsk, news: (n: SeeNews) => void): Promise<Result<LetSee>>;
   /** Ends what was let see. */
   stop(id: string): Promise<Result<void>>;
+  /** Open tickets with messages that this browser has not shown. */
+  news(): Promise<Result<Ticket[]>>;
   /** What somebody of support can see now, by the chain. */
   now(): Promise<Result<LetSee[]>>;
 }
