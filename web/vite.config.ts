@@ -17,7 +17,7 @@ function shellList(): Plugin {
       if (worker?.type !== 'chunk') throw new Error('shell list: the build has no sw.js');
       const digest = createHash('sha256');
       // What strangers' pages alone use is no part of an owner's shell.
-      const files = Object.keys(bundle).filter((name) => name !== 'sw.js' && !/^((s|verify)\.html|assets\/(s|linkworker|verify|verifyworker)-.*)$/.test(name)).sort();
+      const files = Object.keys(bundle).filter((name) => name !== 'sw.js' && !/^((s|verify|desk)\.html|assets\/(s|linkworker|verify|verifyworker|desk|deskworker)-.*)$/.test(name)).sort();
       for (const name of files) {
         const file = bundle[name];
         if (file === undefined) continue;
@@ -46,7 +46,7 @@ export default defineConfig({
     reportCompressedSize: true,
     rolldownOptions: {
       // One entry per door: a page loads only what its reader may use.
-      input: { index: 'index.html', s: 's.html', verify: 'verify.html', sw: 'src/sw.ts' },
+      input: { index: 'index.html', s: 's.html', verify: 'verify.html', desk: 'desk.html', sw: 'src/sw.ts' },
       output: {
         entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
         chunkFileNames: 'assets/[name]-[hash].js',

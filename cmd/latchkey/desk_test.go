@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -160,6 +161,7 @@ func TestDesk(t *testing.T) {
 		refusals(t, rival, "for the one who has it")
 	})
 	t.Run("audit", func(t *testing.T) { deskAudit(t, auditor, rival) })
+	t.Run("suspended", func(t *testing.T) { deskSuspended(t, auditor, rival) })
 	t.Run("live", func(t *testing.T) { deskLive(t, d, agent, n, id) })
 	if code, words := types(t, d.home, nil, "revoke", made.ID); code != exitDone {
 		t.Fatalf("revoke: exit %d\n%s", code, words)
@@ -235,6 +237,44 @@ func deskAudit(t *testing.T, auditor, rival string) {
 	}
 	if code, words := types(t, auditor, &why, "staff", "explain", "support", "watch", "--json"); code != exitDone || why.Allowed || len(why.Rules) != 1 || why.Rules[0].Name != "granted" {
 		t.Errorf("exit %d: %+v\n%s", code, why, words)
+	}
+}
+
+// deskSuspended: who guesses tickets is suspended, an auditor who watches is told,
+// and ends it.
+func deskSuspended(t *testing.T, auditor, rival string) {
+	for n := range 12 {
+		if code, words := types(t, rival, nil, "staff", "show", fmt.Sprint(9000+n)); code != exitRefused {
+			t.Fatalf("a guess: exit %d\n%s", code, words)
+		}
+	}
+	if code, words := types(t, rival, nil, "staff", "tickets"); code != exitRefused || !strings.Contains(words, "suspended") {
+		t.Errorf("exit %d\n%s", code, words)
+	}
+	who, err := member.OpenAgent(member.Options{Home: rival})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who.Close()
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	var out, words bytes.Buffer
+	code := run(ctx, []string{"staff", "audit", "--follow", "--every", "100ms"}, stdio{in: strings.NewReader(""), out: &out, err: &words, env: func(key string) string {
+		if key == "LATCHKEY_HOME" {
+			return auditor
+		}
+		return ""
+	}})
+	for _, line := range []string{who.ID() + ": no-ticket, more than 10 within a day\n", who.ID() + " is suspended\n"} {
+		if code != exitDone || strings.Count(out.String(), line) != 1 {
+			t.Errorf("want %q once: exit %d\n%s%s", line, code, out.String(), words.String())
+		}
+	}
+	if code, words := types(t, auditor, nil, "staff", "reinstate", who.ID()); code != exitDone {
+		t.Errorf("reinstate: exit %d\n%s", code, words)
+	}
+	if code, words := types(t, rival, nil, "staff", "tickets"); code != exitDone {
+		t.Errorf("reinstated: exit %d\n%s", code, words)
 	}
 }
 

@@ -345,8 +345,9 @@ func (c *staffShowCmd) Run(a *app) error {
 }
 
 type staffReplyCmd struct {
-	Ticket uint64 `arg:"" help:"The ticket's number."`
-	Text   string `arg:"" help:"What to write."`
+	Ticket  uint64 `arg:"" help:"The ticket's number."`
+	Text    string `arg:"" help:"What to write."`
+	Footage bool   `help:"Ask for footage; the text is the reason. The household sees a question that it can answer or refuse."`
 }
 
 // Run writes into a ticket.
@@ -356,6 +357,9 @@ func (c *staffReplyCmd) Run(a *app) error {
 		return err
 	}
 	defer agent.Close()
+	if c.Footage {
+		return staffTrouble(agent.AskFootage(a.ctx, c.Ticket, c.Text))
+	}
 	return staffTrouble(agent.Reply(a.ctx, c.Ticket, c.Text))
 }
 
@@ -478,8 +482,45 @@ func (c *staffReinstateCmd) Run(a *app) error {
 }
 
 type staffAuditCmd struct {
-	Since string `default:"-24h" placeholder:"T" help:"RFC 3339 or like -24h."`
-	JSON  bool   `help:"One JSON document."`
+	Since  string        `default:"-24h" placeholder:"T" help:"RFC 3339 or like -24h."`
+	JSON   bool          `help:"One JSON document."`
+	Follow bool          `help:"Print what stands out, a line each as it comes, until it is ended; for an alarm of your own."`
+	Every  time.Duration `default:"30s" help:"How often to look, with --follow."`
+}
+
+// follow prints each finding and each suspension once.
+func (c *staffAuditCmd) follow(a *app, agent *member.Agent) error {
+	seen := map[string]bool{}
+	say := func(line string) {
+		if !seen[line] {
+			a.print("%s %s", stamp(time.Now()), line)
+		}
+		seen[line] = true
+	}
+	for {
+		r, err := agent.Audit(a.ctx, time.Now())
+		switch {
+		case a.ctx.Err() != nil:
+			return nil
+		case errors.Is(err, latchkey.ErrUnavailable):
+			say("the server cannot be reached")
+		case err != nil:
+			return staffTrouble(err)
+		default:
+			delete(seen, "the server cannot be reached")
+		}
+		for _, f := range r.Findings {
+			say(fmt.Sprintf("%s: %s, more than %d within a day", f.Staff, f.Kind, f.Limit))
+		}
+		for _, id := range r.Suspended {
+			say(id + " is suspended")
+		}
+		select {
+		case <-a.ctx.Done():
+			return nil
+		case <-time.After(c.Every):
+		}
+	}
 }
 
 // Run shows what was asked of the desk.
@@ -493,6 +534,9 @@ func (c *staffAuditCmd) Run(a *app) error {
 		return err
 	}
 	defer agent.Close()
+	if c.Follow {
+		return c.follow(a, agent)
+	}
 	r, err := agent.Audit(a.ctx, since)
 	if err != nil {
 		return staffTrouble(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -264,6 +265,10 @@ func deskRows() map[string][]row {
 		"POST /latchkey.v1.LegalService/DecideRequest":   {{"none", body(&v1.DecideRequestRequest{Request: 9}), noHousehold + " 403 403 403"}},
 		"POST /latchkey.v1.LegalService/ListDisclosures": {{"", body(&v1.ListDisclosuresRequest{}), toMembers}},
 		"GET /v1/legal/{request}":                        {{"none", path(func(*matrix) string { return "/v1/legal/9" }), noHousehold + " 403 403 403"}},
+		"GET /v1/desk/{ticket}/{grant}/hold": { // in force it lasts: TestHold
+			{"C's, by another ticket", path(func(m *matrix) string { return holdPath(m.c.spare, m.c.grant) }), noHousehold + " 403 403 403"},
+			{"A's", path(func(m *matrix) string { return holdPath(m.c.ticket, m.grant) }), noHousehold + " 403 403 403"},
+		},
 		"GET /v1/desk/{ticket}/{grant}/{track}": {
 			{"C's, not said", path(func(m *matrix) string { return deskPath(m.c.ticket, m.c.grant, m.c.tracks[0]) }), noHousehold + " 404 403 403"},
 			{"A's porch", path(func(m *matrix) string { return deskPath(m.c.ticket, m.grant, m.porch) }), noHousehold + " 403 403 403"},
@@ -273,4 +278,42 @@ func deskRows() map[string][]row {
 
 func deskPath(ticket uint64, grant latchkey.GrantID, track latchkey.TrackID) string {
 	return fmt.Sprintf("/v1/desk/%d/%v/%v?from=0", ticket, grant, track)
+}
+
+func holdPath(ticket uint64, grant latchkey.GrantID) string {
+	return fmt.Sprintf("/v1/desk/%d/%v/hold", ticket, grant)
+}
+
+// What ends a grant, its ticket or a shift ends whoever looks: at once, or with
+// the next sign.
+func TestHold(t *testing.T) {
+	for what, end := range map[string]func(*testing.T, *deskHome){
+		"the grant": func(t *testing.T, d *deskHome) { d.append(t, must[[]byte](t)(d.Founder.Revoke(d.grant))) },
+		"the ticket": func(t *testing.T, d *deskHome) {
+			_, err := d.admin.tickets().CloseTicket(t.Context(), connect.NewRequest(&v1.CloseTicketRequest{Ticket: d.ticket}))
+			try(t, err)
+		},
+		"the shift": func(t *testing.T, d *deskHome) {
+			_, err := d.agent.desk.EndShift(t.Context(), connect.NewRequest(&v1.EndShiftRequest{}))
+			try(t, err)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			root := newStaffRoot(t)
+			url := localhost(startServer(t, cloud.Config{Log: cloud.LogConfig{Watchers: root.watchers()}}))
+			d := newDeskHome(t, root, url)
+			req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", url+holdPath(d.ticket, d.grant), nil))
+			req.Header.Set("Authorization", "Bearer "+d.agent.token)
+			res := must[*http.Response](t)(http.DefaultClient.Do(req))
+			defer res.Body.Close()
+			if _, err := io.ReadFull(res.Body, make([]byte, 2)); res.StatusCode != http.StatusOK || err != nil {
+				t.Fatalf("in force: %s, %v", res.Status, err)
+			}
+			end(t, d)
+			_ = must[int64](t)(io.Copy(io.Discard, res.Body))
+			if again := must[*http.Response](t)(http.DefaultClient.Do(req)); again.StatusCode == http.StatusOK {
+				t.Errorf("and again: %s", again.Status)
+			}
+		})
+	}
 }

@@ -24,6 +24,7 @@ const (
 	foundVolume   = "volume"    // households looked into
 	foundHours    = "hours"     // looks at night, by the server's clock
 	foundCrowd    = "crowd"     // agents who looked into one household
+	foundLinked   = "linked"    // tickets of one household that one agent looked into
 	misuseSpan    = 24 * time.Hour
 	maxDecisions  = 100_000
 	// tellEvery bounds how often a household is told of refusals by one person.
@@ -38,13 +39,14 @@ type MisuseLimits struct {
 	Volume   int // households; default 60
 	Hours    int // looks between 22 and 6 o'clock UTC; default 200
 	Crowd    int // agents in one household; default 4; found, and nobody is suspended for it
+	Linked   int // tickets of one household with one agent; default 3; like Crowd
 }
 
 func (m MisuseLimits) withDefaults() MisuseLimits {
 	for _, f := range []struct {
 		at    *int
 		value int
-	}{{&m.Refusals, 40}, {&m.NoTicket, 10}, {&m.Volume, 60}, {&m.Hours, 200}, {&m.Crowd, 4}} {
+	}{{&m.Refusals, 40}, {&m.NoTicket, 10}, {&m.Volume, 60}, {&m.Hours, 200}, {&m.Crowd, 4}, {&m.Linked, 3}} {
 		if *f.at == 0 {
 			*f.at = f.value
 		}
@@ -71,13 +73,13 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 	type person struct {
 		finding
 		refusals, noTicket, hours int
-		homes                     map[latchkey.HouseholdID]bool
+		homes                     map[latchkey.HouseholdID]map[uint64]bool // and their tickets
 	}
 	people, crowd := map[latchkey.Kid]*person{}, map[latchkey.HouseholdID]map[latchkey.Kid]bool{}
 	for _, d := range all {
 		p := people[d.Kid]
 		if p == nil {
-			p = &person{finding: finding{kid: d.Kid, id: d.ID}, homes: map[latchkey.HouseholdID]bool{}}
+			p = &person{finding: finding{kid: d.Kid, id: d.ID}, homes: map[latchkey.HouseholdID]map[uint64]bool{}}
 			people[d.Kid] = p
 		}
 		if !d.Allowed {
@@ -90,7 +92,10 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 		if !looksInside(d.Action) {
 			continue
 		}
-		p.homes[d.Household] = true
+		if p.homes[d.Household] == nil {
+			p.homes[d.Household] = map[uint64]bool{}
+		}
+		p.homes[d.Household][d.Ticket] = true
 		if h := d.At.UTC().Hour(); h >= 22 || h < 6 {
 			p.hours++
 		}
@@ -110,11 +115,12 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 		add(p.finding, foundNoTicket, p.noTicket, m.NoTicket)
 		add(p.finding, foundVolume, len(p.homes), m.Volume)
 		add(p.finding, foundHours, p.hours, m.Hours)
-		most := 0
-		for h := range p.homes {
-			most = max(most, len(crowd[h]))
+		most, linked := 0, 0
+		for h, tickets := range p.homes {
+			most, linked = max(most, len(crowd[h])), max(linked, len(tickets))
 		}
 		add(p.finding, foundCrowd, most, m.Crowd)
+		add(p.finding, foundLinked, linked, m.Linked)
 	}
 	slices.SortFunc(out, func(a, b finding) int { return strings.Compare(a.id+a.kind, b.id+b.kind) })
 	return out
@@ -138,7 +144,7 @@ func (s *Server) watchMisuse(ctx context.Context, who shift, d catalog.Decision)
 		return
 	}
 	for _, f := range found {
-		if f.kid != who.Kid || f.kind == foundCrowd {
+		if f.kid != who.Kid || f.kind == foundCrowd || f.kind == foundLinked {
 			continue
 		}
 		s.log.WarnContext(ctx, "staff suspended", "id", f.id, "found", f.kind, "count", f.count, "limit", f.limit)

@@ -90,6 +90,7 @@ func rights() map[string]right {
 		"POST /latchkey.v1.LegalService/DecideRequest":     staffOnly,
 		"POST /latchkey.v1.LegalService/ListDisclosures":   memberOnly,
 		"GET /v1/legal/{request}":                          staffOnly,
+		"GET /v1/desk/{ticket}/{grant}/hold":               staffOnly,
 		"GET /v1/desk/{ticket}/{grant}/{track}":            staffOnly,
 		"GET /v1/links/{kid}/{track}":                      anyone,
 		"GET /v1/live":                                     memberOnly,

@@ -102,6 +102,7 @@ func (s *Server) table() []route {
 		{post + v1.LegalServiceDecideRequestProcedure, staffOnly, call, smallBody, legal},
 		{post + v1.LegalServiceListDisclosuresProcedure, memberOnly, call, smallBody, legal},
 		{"GET /v1/legal/{request}", staffOnly, call, 0, http.HandlerFunc(s.serveDisclosed)},
+		{"GET /v1/desk/{ticket}/{grant}/hold", staffOnly, call, 0, http.HandlerFunc(s.serveHold)},
 		{"GET /v1/desk/{ticket}/{grant}/{track}", staffOnly, call, 0, http.HandlerFunc(s.serveGranted)},
 		{post + v1.ContactServiceSetContactsProcedure, memberOnly, call, smallBody, contact},
 		{post + v1.ContactServiceRemoveContactsProcedure, memberOnly, call, smallBody, contact},

@@ -105,6 +105,29 @@ const VIEWS: readonly View[] = [
   { name: 'access-checking', at: '?scenario=log-checking#/access', go: text('5 of 14 statements found in the log.') },
   { name: 'home-log-broken', at: '?scenario=log-broken', go: text('See what is wrong, and what to do') },
   { name: 'home-given', at: '?scenario=given', go: text('I have read this') },
+  { name: 'help-empty', at: '?scenario=home#/help', go: text(/^You have not asked for help yet/) },
+  { name: 'help-ask', at: '?scenario=home#/help', go: async (page) => {
+    await press(page, 'Ask for help');
+    await page.getByText('Never sent:').waitFor();
+  } },
+  { name: 'help-list', at: '?scenario=help#/help', go: heading('Your tickets') },
+  { name: 'help-ticket', at: '?scenario=help#/help/7', go: text('sam asks to see footage:') },
+  { name: 'help-show', at: '?scenario=help#/help/7', go: async (page) => {
+    await press(page, 'Show minutes');
+    await page.getByText('This is what they will see').waitFor();
+  } },
+  { name: 'help-live', at: '?scenario=help#/help/7', go: async (page) => {
+    await press(page, 'Show minutes');
+    await page.getByLabel('Live, from now on').check();
+    await page.getByText(/A light in this app stays on/).waitFor();
+  } },
+  { name: 'help-given', at: '?scenario=help#/help/7', go: async (page) => {
+    await press(page, 'Show minutes');
+    await press(page, 'Let sam see');
+    await press(page, 'Done');
+    await page.getByTestId('light').waitFor();
+  } },
+  { name: 'help-light', at: '?scenario=help-light', go: async (page) => page.getByText(/^Opened last: /).first().waitFor() },
   { name: 'person', at: '?scenario=home#/people', go: async (page) => {
     await page.getByRole('link', { name: 'Change Sam' }).click();
     await page.getByLabel('Driveway with sound').waitFor();

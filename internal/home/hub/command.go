@@ -16,6 +16,7 @@ import (
 	"latchkey.dev/latchkey"
 	"latchkey.dev/latchkey/chain"
 	latchkeyv1 "latchkey.dev/latchkey/internal/api/latchkey/v1"
+	"latchkey.dev/latchkey/internal/home/publiclog"
 )
 
 const (
@@ -111,7 +112,7 @@ func (g *guard) fresh(nonce [16]byte, at int64, now time.Time) error {
 // nobody's.
 func allowed(op string, role chain.Role) bool {
 	switch op {
-	case "camera", "camera-remove", "epoch":
+	case "camera", "camera-remove", "epoch", "policy":
 		return role == chain.RoleAdmin
 	case "event-start", "health", "health-end":
 		return role == chain.RoleAdmin || role == chain.RoleMember
@@ -165,12 +166,31 @@ func (a *agent) command(ctx context.Context, sealed []byte) error {
 		return a.opHealth(c.Args, time.Now())
 	case "health-end":
 		return a.opHealthEnd(c.Args)
+	case "policy":
+		return a.opPolicy(c.Args)
 	}
 	if err := decode(c.Args, &struct{}{}); err != nil {
 		return err
 	}
 	a.demand("command")
 	return nil
+}
+
+// opPolicy takes another policy of the public log, that an admin has accepted. Its
+// operator and its log stay those of genesis.
+func (a *agent) opPolicy(args []byte) error {
+	var p struct {
+		Policy string `json:"policy"`
+	}
+	if err := decode(args, &p); err != nil {
+		return err
+	}
+	if _, err := publiclog.Parse(p.Policy, a.roster.verified()); err != nil {
+		return fmt.Errorf("hub: policy: %w: %w", latchkey.ErrRefused, err)
+	}
+	err := a.public.change(func(f *logFacts) { f.Pin = f.Pin.Under(p.Policy) })
+	signal(a.prove)
+	return err
 }
 
 func (a *agent) opCamera(args []byte) error {

@@ -67,6 +67,7 @@ func TestCommandTable(t *testing.T) {
 		{name: "member removes a camera", change: as(chain.RoleMember, "camera-remove")},
 		{name: "member asks for an epoch", change: as(chain.RoleMember, "epoch")},
 		{name: "member starts an event", change: as(chain.RoleMember, "event-start"), ok: true},
+		{name: "member brings a policy", change: as(chain.RoleMember, "policy")},
 		{name: "viewer starts an event", change: as(chain.RoleViewer, "event-start")},
 		{name: "viewer adds a camera", change: as(chain.RoleViewer, "camera")},
 		{name: "viewer removes a camera", change: as(chain.RoleViewer, "camera-remove")},

@@ -146,6 +146,16 @@ func (b *logBook) pin(ctx context.Context, server publiclog.Server, r *roster) e
 	return b.change(func(f *logFacts) { f.Pin.Policy, f.Key = facts.Pin.Policy, facts.Key })
 }
 
+// keep takes a pin that a look at the log has made, unless another policy was taken
+// meanwhile.
+func (b *logBook) keep(p publiclog.Pin) error {
+	return b.change(func(f *logFacts) {
+		if f.Pin.Policy == p.Policy {
+			f.Pin = p
+		}
+	})
+}
+
 func (b *logBook) now() logFacts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -251,9 +261,7 @@ func (a *agent) lookAtLog(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	log := publiclog.Open(a.logServer(a.roster), policy, facts.Pin, [ledger.TagSize]byte(facts.Key), func(p publiclog.Pin) error {
-		return b.change(func(f *logFacts) { f.Pin = p })
-	})
+	log := publiclog.Open(a.logServer(a.roster), policy, facts.Pin, [ledger.TagSize]byte(facts.Key), b.keep)
 	checkpoint, err := log.Checkpoint(ctx)
 	if err != nil {
 		return err

@@ -161,9 +161,7 @@ func (a *agent) logNow(ctx context.Context) (*ledger.Policy, *publiclog.Log, err
 	if err != nil {
 		return nil, nil, err
 	}
-	log := publiclog.Open(a.logServer(a.roster), policy, facts.Pin, [ledger.TagSize]byte(facts.Key), func(p publiclog.Pin) error {
-		return a.public.change(func(f *logFacts) { f.Pin = p })
-	})
+	log := publiclog.Open(a.logServer(a.roster), policy, facts.Pin, [ledger.TagSize]byte(facts.Key), a.public.keep)
 	return policy, log, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
 	"google.golang.org/protobuf/proto"
 
 	"latchkey.dev/latchkey"
@@ -145,7 +146,9 @@ func (d *desk) askAs(c *clerk, change func(*chain.Opening)) *latchkeyv1.UplinkOp
 func TestC31Release(t *testing.T) {
 	d := newDesk(t)
 	same := func(*chain.Opening) {}
-	meta := d.cloud.Run(uplinktest.Stream{Epoch: d.epoch.Note.Epoch, Track: d.porch.tracks[latchkey.KindMeta]})
+	stream := uplinktest.Stream{Epoch: d.epoch.Note.Epoch, Track: d.porch.tracks[latchkey.KindMeta]}
+	d.wait("a part", func() bool { return len(d.cloud.Run(stream)) > 0 })
+	meta := d.cloud.Run(stream)
 	if _, err := d.opener.OpenRun(meta[:1]); err == nil {
 		t.Fatal("the capsule alone opens a part")
 	}
@@ -242,6 +245,46 @@ func (d *desk) grantSeq() uint64 { return d.state.Grants[d.grant.Grant].Seq }
 
 // C31: a grant by somebody whose admission no proof covers yet is not released;
 // one that was ended on the home network is not, without the server.
+// Another staff root counts once an admin has accepted the policy that names it: a
+// server cannot bring one, and nobody can bring another operator.
+func TestPolicyOfAnAdmin(t *testing.T) {
+	d := newDesk(t)
+	first := d.agent
+	text := d.cloud.Log.NewRoot()
+	second := *d.agent
+	second.note, second.proof = d.cloud.Log.Staff(second.staff)
+	ask := func(c *clerk) latchkeyv1.OpeningResult {
+		return d.cloud.Opening(d.askAs(c, func(*chain.Opening) {})).GetResult()
+	}
+	if r := ask(&second); r != wasRefused {
+		t.Errorf("staff of a root that only the server names: %v", r)
+	}
+	_, other, _ := strings.Cut(text, "\noperator ")
+	_, stranger, err := note.GenerateKey(nil, "other.invalid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range map[string]string{
+		"nothing": "", "another operator": strings.Replace(text, strings.Split(other, "\n")[0], stranger, 1),
+	} {
+		if r := d.command("policy", map[string]any{"policy": p}); r != refused {
+			t.Errorf("a policy of %s: %v", name, r)
+		}
+	}
+	if r := ask(&second); r != wasRefused {
+		t.Errorf("staff of another root, after refused policies: %v", r)
+	}
+	if r := d.command("policy", map[string]any{"policy": text}); r != done {
+		t.Fatalf("another policy: %v", r)
+	}
+	if r := ask(&second); r != wasReleased {
+		t.Errorf("staff of the new root: %v", r)
+	}
+	if r := ask(first); r != wasRefused {
+		t.Errorf("staff of the old root: %v", r)
+	}
+}
+
 func TestC31ReleaseAddLate(t *testing.T) {
 	d := newDesk(t)
 	d.cloud.Log.Hold(true)

@@ -306,12 +306,22 @@ func (a *Agent) openHealth(h latchkey.HouseholdID, n uint64, sealed []byte) (Hea
 
 // Reply writes into a ticket: to the household's members, and a copy to himself.
 func (a *Agent) Reply(ctx context.Context, n uint64, words string) error {
+	return a.write(ctx, n, words, about{})
+}
+
+// AskFootage is Reply with a question for footage: the household's app shows it as
+// one. The words are the reason.
+func (a *Agent) AskFootage(ctx context.Context, n uint64, reason string) error {
+	return a.write(ctx, n, reason, about{Ask: "footage"})
+}
+
+func (a *Agent) write(ctx context.Context, n uint64, words string, says about) error {
 	t, err := a.ticket(ctx, n)
 	if err != nil {
 		return err
 	}
 	m := chain.Message{Household: t.household, Ticket: n, By: a.Kid(), Time: time.Now().Unix(), Nonce: newSalt(), Words: words}
-	note, err := signMessage(m, about{}, a.id.Signing)
+	note, err := signMessage(m, says, a.id.Signing)
 	if err != nil {
 		return err
 	}

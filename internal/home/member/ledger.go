@@ -125,6 +125,9 @@ func (c *Client) ledgerCheck(ctx context.Context) (*ledgerCheck, error) {
 
 func (c *Client) lookAtLog(ctx context.Context, acceptPolicy bool) (*ledgerCheck, error) {
 	policy, pin, err := c.policyOf(ctx, acceptPolicy)
+	if err == nil && acceptPolicy {
+		err = c.tellPolicy(ctx, policy)
+	}
 	if err != nil {
 		return nil, err
 	}

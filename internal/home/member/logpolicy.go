@@ -96,6 +96,16 @@ func (c *Client) policyOf(ctx context.Context, accept bool) (*ledger.Policy, pub
 	return policy, pin, nil
 }
 
+// tellPolicy has the hubs take a policy that was accepted, if the member may command
+// them. One that is away is told when somebody accepts it again.
+func (c *Client) tellPolicy(ctx context.Context, p *ledger.Policy) error {
+	state := c.past().head()
+	if state.Members[c.kid()].Role != chain.RoleAdmin {
+		return nil
+	}
+	return c.tellHubs(ctx, state, "policy", map[string]any{"policy": p.String()})
+}
+
 // LogPolicy is the policy of the public log that was pinned when the household was
 // founded; empty: none is.
 func (c *Client) LogPolicy() string { return c.vaultPolicy() }

@@ -44,10 +44,18 @@ type Letter struct {
 
 // about is what a message says to programs.
 type about struct {
-	V      int    `json:"v"`
-	Grant  string `json:"grant,omitempty"`  // hex
-	Camera string `json:"camera,omitempty"` // its name, which the household tells here
-	Video  string `json:"video,omitempty"`  // hex, of its picture's track
+	V      int      `json:"v"`
+	Grant  string   `json:"grant,omitempty"`  // hex
+	Camera string   `json:"camera,omitempty"` // its name, which the household tells here
+	Video  string   `json:"video,omitempty"`  // hex, of its picture's track
+	Ask    string   `json:"ask,omitempty"`    // footage: support asks for some
+	Health *consent `json:"health,omitempty"`
+}
+
+// consent is what a household says of the reports of its hubs.
+type consent struct {
+	On bool   `json:"on"`
+	To string `json:"to"` // id of staff
 }
 
 // ErrNoStaff is a server on which nobody of support is there now.
@@ -79,7 +87,11 @@ func (c *Client) OpenTicket(ctx context.Context, req TicketRequest) (Ticket, err
 	}
 	agent, err := c.provenStaff(ctx, res.Agent)
 	if err == nil {
-		err = c.writeTo(ctx, res.Ticket, req.Words, about{}, &agent)
+		says := about{}
+		if req.Health {
+			says.Health = &consent{On: true, To: agent.ID}
+		}
+		err = c.writeTo(ctx, res.Ticket, req.Words, says, &agent)
 	}
 	if err != nil { // a ticket without a word helps nobody
 		_, closed := call(context.WithoutCancel(ctx), c, "close ticket", c.api.ticket.CloseTicket, &latchkeyv1.CloseTicketRequest{Ticket: res.Ticket})
@@ -145,7 +157,7 @@ func (c *Client) tellHubs(ctx context.Context, state chain.State, op string, arg
 	return errors.Join(errs...)
 }
 
-// writeTo writes a message into a ticket: to all members and, if there is one, to
+// writeTo writes a message into a ticket: to all proven members and, if there is one, to
 // the agent.
 func (c *Client) writeTo(ctx context.Context, n uint64, words string, a about, agent *ledger.Staff) error {
 	state := c.past().head()
@@ -155,8 +167,11 @@ func (c *Client) writeTo(ctx context.Context, n uint64, words string, a about, a
 		return err
 	}
 	var readers [][]byte
-	for _, member := range state.Members {
-		readers = append(readers, member.X)
+	for kid, member := range state.Members {
+		// Add late: nothing is sealed to keys that the log has not proven.
+		if kid == c.kid() || state.Log == "" || c.past().keysSince(kid) <= c.covered() {
+			readers = append(readers, member.X)
+		}
 	}
 	if agent != nil {
 		readers = append(readers, agent.X)
@@ -307,19 +322,26 @@ func (c *Client) ReplyTicket(ctx context.Context, n uint64, words string) error 
 }
 
 // TicketHealth lets whoever has a ticket now see how hubs and cameras are, as
-// OpenTicket does, or ends it.
+// OpenTicket does, or ends it; the conversation says so.
 func (c *Client) TicketHealth(ctx context.Context, n uint64, on bool) error {
 	fail := func(err error) error { return fmt.Errorf("member: health for a ticket: %w", err) }
 	state, err := c.refresh(ctx)
 	if err != nil {
 		return fail(err)
 	}
-	if !on {
-		err = c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n})
-	} else if agent, found := c.agentOf(ctx, n); found != nil {
-		err = found
-	} else {
+	agent, err := c.agentOf(ctx, n)
+	words := "My hubs report to you how they are, until this ticket is closed."
+	if err == nil && on {
 		err = c.letSeeHealth(ctx, n, agent)
+	}
+	if !on {
+		words = "My hubs do not report to you any more."
+		if ended := c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n}); ended != nil {
+			return fail(ended)
+		}
+	}
+	if err == nil {
+		err = c.writeTo(ctx, n, words, about{Health: &consent{On: on, To: agent.ID}}, &agent)
 	}
 	if err != nil {
 		return fail(err)

@@ -13,6 +13,7 @@ import {
   PairingService,
   PasskeyService,
 } from '../api/latchkey/v1/latchkey_pb';
+import type { StaffService, TicketService } from '../api/latchkey/v1/desk_pb';
 import type { ContactService } from '../api/latchkey/v1/contact_pb';
 import type { LinkService } from '../api/latchkey/v1/link_pb';
 import type { AppErrorKind } from '../owner/types';
@@ -29,6 +30,8 @@ export interface Api {
   readonly footage: Client<typeof FootageService>;
   readonly contact: Client<typeof ContactService>;
   readonly link: Client<typeof LinkService>;
+  readonly ticket: Client<typeof TicketService>;
+  readonly staff: Client<typeof StaffService>;
   /** Called when a session is missing or has run out; installs a new one or throws. */
   signIn: () => Promise<void>;
   /** Called when the server says that this device was signed out by another. */
@@ -180,6 +183,8 @@ export function connectApi(origin: string): Api {
     footage: createClient(FootageService, transport),
     contact: later(async () => createClient((await import('../api/latchkey/v1/contact_pb')).ContactService, transport)),
     link: later(async () => createClient((await import('../api/latchkey/v1/link_pb')).LinkService, transport)),
+    ticket: later(async () => createClient((await import('../api/latchkey/v1/desk_pb')).TicketService, transport)),
+    staff: later(async () => createClient((await import('../api/latchkey/v1/desk_pb')).StaffService, transport)),
     parts,
     logFile: (path: string) => logFile(`${origin}/log/${path}`),
     pageFile: (path: string) => pageFile(`${origin}/${path === 'index.html' ? '' : path}`),

@@ -24,7 +24,7 @@ export function loginNote(a: { household: Bytes; server: string; nonce: Bytes; n
   return signNote(text, signer);
 }
 
-export type Op = 'camera' | 'camera-remove' | 'event-start' | 'epoch';
+export type Op = 'camera' | 'camera-remove' | 'event-start' | 'epoch' | 'health' | 'health-end';
 
 /** A signed command note, sealed to the hub's X-Wing key: "LKX1" ‖ kid ‖ enc ‖ ct. */
 export async function sealCommand(

@@ -23,7 +23,9 @@ export type Label =
   | 'link seed'
   | 'link auth'
   | 'link words'
-  | 'log tag';
+  | 'log tag'
+  | 'release'
+  | 'staff invite';
 
 const zero = new Uint8Array(1);
 const one = new Uint8Array([1]);

@@ -15,6 +15,7 @@ import type { Devices } from './devices';
 import { EpochBook } from './epochs';
 import { Failure, isKind } from './failure';
 import { Footage } from './footage';
+import type { Help } from './helpops';
 import type { InviteRooms, InviteTalk } from './invite';
 import { LiveSocket } from './live';
 import type { LogBook } from './logbook';
@@ -50,6 +51,7 @@ export class Household {
   #log: Promise<LogBook> | null = null;
   #access: Promise<AccessHandlers> | null = null;
   #shares: Promise<Shares> | null = null;
+  #help: Promise<Help> | null = null;
   readonly #member: Member;
   readonly #epochs: EpochBook;
   readonly #names: NameBook;
@@ -117,6 +119,7 @@ export class Household {
     const account = await this.#member.place.store.load();
     await this.#firstRefresh;
     if (Object.keys(account?.sharing ?? {}).length > 0) void this.shares().then((s) => s.resume()).catch(this.#tell);
+    if (Object.keys(account?.helping ?? {}).length > 0) void this.help().then((h) => h.resume()).catch(this.#tell);
     if (Object.keys(account?.inviting ?? {}).length === 0) return;
     const { Invitation } = await import('./invite');
     await Invitation.resume(this.#rooms).catch(this.#tell);
@@ -126,17 +129,37 @@ export class Household {
   shares(): Promise<Shares> {
     this.#shares ??= import('./share').then(({ Shares: Room }) => new Room({
       member: this.#member, epochs: this.#epochs, tell: this.#tell,
-      policy: async () => {
-        const log = await this.#logBook();
-        if (log.state().watch === null) await log.look();
-        return (await this.#member.place.store.load())?.log?.policy ?? null;
-      },
+      policy: () => this.#pinned(),
       proven: async (seq, wait, signal) => (await import('./logproof')).provenInLog({ log: await this.#logBook(), api: this.#member.api }, seq, wait, signal),
       person: (kid) => this.#nameOf(kid),
       camera: (id) => this.#cameraName(id),
       changed: () => { this.#changed('shares'); },
     }));
     return this.#shares;
+  }
+
+  /** The operator's help: loaded when a page first asks. */
+  help(): Promise<Help> {
+    this.#help ??= import('./helpops').then(({ helpOps }) => helpOps({
+      member: this.#member, epochs: this.#epochs, tell: this.#tell, policy: () => this.#pinned(),
+      proven: async (seq, wait, signal) => (await import('./logproof')).provenInLog({ log: await this.#logBook(), api: this.#member.api }, seq, wait, signal),
+      person: (kid) => this.#nameOf(kid), camera: (id) => this.#cameraName(id),
+      command: (hub, op, args) => this.#command(hub, op, args),
+      changed: () => { this.#changed('help'); },
+    }));
+    return this.#help;
+  }
+
+  /** Support was ever let see anything. */
+  get givenToStaff(): boolean {
+    return [...this.#member.chain.head.grants.values()].some((g) => g.kind === 'staff');
+  }
+
+  /** The policy of the public log that this browser has pinned; looks once where there is none. */
+  async #pinned(): Promise<string | null> {
+    const log = await this.#logBook();
+    if (log.state().watch === null) await log.look();
+    return (await this.#member.place.store.load())?.log?.policy ?? null;
   }
 
   /** Trusted contacts: loaded when a page first asks. */
@@ -265,6 +288,7 @@ export class Household {
     clearInterval(this.#timer);
     void this.#log?.then((log) => { log.close(); });
     void this.#shares?.then((s) => { s.close(); });
+    void this.#help?.then((h) => { h.end(); });
     this.#cameras.close();
     this.live.close();
     this.trustBook.close();

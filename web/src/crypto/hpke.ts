@@ -62,7 +62,7 @@ export async function sealTo(publicKey: Bytes, info: Bytes, plaintext: Bytes): P
 }
 
 /** What a sealed object is for: `latchkey/v1 <use>` ‖ 00 ‖ what it is bound to. The recipient's kid is added to it. */
-export function purpose(use: 'capsule' | 'command' | 'letter', ...bound: readonly Bytes[]): Bytes {
+export function purpose(use: 'capsule' | 'command' | 'letter' | 'release', ...bound: readonly Bytes[]): Bytes {
   return concat(utf8(`latchkey/v1 ${use}`), new Uint8Array(1), ...bound);
 }
 

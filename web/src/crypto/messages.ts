@@ -7,6 +7,7 @@
  */
 import type { AccessCalls } from '../owner/access/calls';
 import type { ContactCalls } from '../owner/contacts/calls';
+import type { HelpCalls } from '../owner/help/calls';
 import type { ShareCalls } from '../owner/sharing/calls';
 import type {
   Camera,
@@ -37,7 +38,7 @@ import type {
 import type { Ask, Touched } from './page';
 
 /** Every operation: what it takes, what it answers, what it reports on the way. */
-export interface Calls extends ContactCalls, AccessCalls, ShareCalls {
+export interface Calls extends ContactCalls, AccessCalls, ShareCalls, HelpCalls {
   session: { args: null; value: Session | null; news: never };
   beginHousehold: { args: { readonly name: string; readonly person: string }; value: { code: string }; news: never };
   finishHousehold: { args: { readonly typed: string }; value: Session; news: never };

@@ -44,6 +44,10 @@ export interface Account {
   readonly accessSeen?: number;
   /** footage given away from here, by grant in hex, until it is over: what is not handed over yet, and links; each sealed under guard */
   readonly sharing?: Readonly<Record<string, Bytes>>;
+  /** footage that support is let see from here and does not have yet, by grant in hex; each sealed under guard */
+  readonly helping?: Readonly<Record<string, Bytes>>;
+  /** messages of tickets that this browser has shown, by ticket */
+  readonly ticketsRead?: Readonly<Record<number, number>>;
   /** the account after a change of all keys that is on its way; vk and secret sealed as above */
   readonly next: { readonly vault: Bytes; readonly vk: Bytes } | null;
 }

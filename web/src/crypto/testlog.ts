@@ -83,11 +83,12 @@ export class TestLog {
   readonly #operator: Party;
   readonly #witness: Party | null;
   readonly #releasers: readonly Party[];
+  readonly #staffRoot: Party;
 
-  private constructor(log: Party, operator: Party, witness: Party | null, releasers: readonly Party[]) {
-    [this.#log, this.#operator, this.#witness, this.#releasers] = [log, operator, witness, releasers];
+  private constructor(log: Party, operator: Party, witness: Party | null, releasers: readonly Party[], staffRoot: Party) {
+    [this.#log, this.#operator, this.#witness, this.#releasers, this.#staffRoot] = [log, operator, witness, releasers, staffRoot];
     const witnessed = witness === null ? 'quorum none\n' : `witness anna ${vkey(witness)}\nquorum anna\n`;
-    this.files.set('policy', utf8(`log ${vkey(log)}\noperator ${vkey(operator)}\n${witnessed}${releasers.map((p, i) => `releaser r${i} ${vkey(p)}\n`).join('')}`));
+    this.files.set('policy', utf8(`log ${vkey(log)}\noperator ${vkey(operator)}\n${witnessed}${releasers.map((p, i) => `releaser r${i} ${vkey(p)}\n`).join('')}staffroot staff ${vkey(staffRoot)}\n`));
   }
 
   static async start(witnessed = false, releasers = 0): Promise<TestLog> {
@@ -97,12 +98,13 @@ export class TestLog {
       { name: host, type: 1, key: await fresh() },
       witnessed ? { name: 'anna.example', type: 4, key: await fresh() } : null,
       await Promise.all(Array.from({ length: releasers }, async (_, i): Promise<Party> => ({ name: `r${i}.example`, type: 1, key: await fresh() }))),
+      { name: 'staff.example', type: 1, key: await fresh() },
     );
   }
 
   /** A log under the same keys that holds something else. */
   fork(): TestLog {
-    return new TestLog(this.#log, this.#operator, this.#witness, this.#releasers);
+    return new TestLog(this.#log, this.#operator, this.#witness, this.#releasers, this.#staffRoot);
   }
 
   get origin(): string {
@@ -111,6 +113,11 @@ export class TestLog {
 
   get operator(): string {
     return vkey(this.#operator);
+  }
+
+  /** signs what the operator writes into chains */
+  get operatorKey(): Signer {
+    return this.#operator.key;
   }
 
   get size(): number {
@@ -148,12 +155,21 @@ export class TestLog {
     const text = utf8(`latchkey/v1 release\nkind web\nversion 1.2\nhash ${b64(H(manifest))}\nsource abc\n`);
     const lines = await Promise.all(this.#releasers.slice(0, signed).map((p) => line(p, text, 0)));
     const note = concat(text, utf8(`\n${lines.join('')}`));
-    const index = this.#entries.push(concat(new Uint8Array([1]), note)) - 1;
-    const checkpoint = await this.checkpoint();
-    const hashes = this.#hashes();
-    const proof = concat(utf8(`c2sp.org/tlog-proof@v1\nindex ${index}\n${inclusion(hashes, index).map((h) => `${b64(h)}\n`).join('')}\n`), checkpoint);
+    const proof = await this.#prove(note);
     this.files.set('release/web', utf8(`latchkey/v1 released\nnote ${b64(note)}\nlog ${b64(proof)}\n`));
     this.files.set('release/web/manifest', manifest);
+  }
+
+  /** Somebody of staff by this text, in the log; `root` signs, or the policy's own. */
+  async staff(text: string, root: Signer = this.#staffRoot.key): Promise<{ note: Bytes; proof: Bytes }> {
+    const note = concat(utf8(text), utf8(`\n${await line({ ...this.#staffRoot, key: root }, utf8(text), 0)}`));
+    return { note, proof: await this.#prove(note) };
+  }
+
+  async #prove(note: Bytes): Promise<Bytes> {
+    const index = this.#entries.push(concat(new Uint8Array([1]), note)) - 1;
+    const checkpoint = await this.checkpoint();
+    return concat(utf8(`c2sp.org/tlog-proof@v1\nindex ${index}\n${inclusion(this.#hashes(), index).map((h) => `${b64(h)}\n`).join('')}\n`), checkpoint);
   }
 
   /** Writes tiles and a checkpoint of everything that was added. */

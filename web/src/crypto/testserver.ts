@@ -18,6 +18,7 @@ import type { Ask, Page, Touched } from './page';
 import { nowSeconds } from './signin';
 import type { Account, Joining, Store } from './store';
 import type { TestEpoch } from './testhub';
+import { TestDesk } from './testdesk';
 import { TestLinks } from './testlinks';
 import type { TestLog } from './testlog';
 import { vaultVersion, wrapIsFor, wrapKind } from './vault';
@@ -85,6 +86,7 @@ export class TestServer {
   readonly answers = new Map<string, Bytes>();
   readonly capsules = new Map<string, { readonly capsule: Bytes; readonly proof: Bytes }>();
   readonly links = new TestLinks(this);
+  readonly desk = new TestDesk(this);
   readonly letters = new Map<string, Bytes>();
   directory = 0;
   epochs: { note: Bytes; seals: { kid: Bytes; hash: Bytes }[]; capsules: ReadonlyMap<string, Bytes>; heads: Bytes }[] = [];
@@ -385,9 +387,11 @@ export class TestServer {
           if (moved !== null) session.kid = moved;
           return { seq: BigInt(this.notes.length - 1) };
         },
-        putCapsule: (r: { grant: Bytes; capsule: Bytes; proof: Bytes }) => {
+        putCapsule: (r: { grant: Bytes; capsule: Bytes; proof: Bytes; mask?: Bytes }) => {
           mine();
           if (r.proof.length === 0) throw new Error('illegal call: a capsule without a proof');
+          const named = this.chain.grants.get(hex(r.grant))?.mask ?? null;
+          if ((named === null) !== (r.mask === undefined) || (named !== null && !equal(H(r.mask ?? named), named))) throw new Error('illegal call: another mask than the grant names');
           this.capsules.set(hex(r.grant), { capsule: r.capsule, proof: r.proof });
           return {};
         },
@@ -412,6 +416,7 @@ export class TestServer {
         },
       },
       link: this.links.calls(mine),
+      ...this.desk.calls(mine),
       pairing: {
         putMail: (r: { rendezvous: Bytes; slot: number; body: Bytes }) => {
           const box = hex(r.rendezvous);

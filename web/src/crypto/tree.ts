@@ -63,7 +63,7 @@ export function slotsOf(p: Place): Slots {
 }
 
 /** The key of a place below a node. */
-function descend(node: TreeNode, to: Place): TreeNode {
+export function descend(node: TreeNode, to: Place): TreeNode {
   let key = node.key;
   for (let level = node.level + 1; level <= to.level; level++) {
     key = child(key, ((to.index >>> (to.level - level)) & 1) as 0 | 1);

@@ -188,6 +188,8 @@ async function finishCode(typed: string, keys: boolean): Promise<undefined> {
   return undefined;
 }
 
+const silent = (): void => undefined;
+
 /** An operation that answers nothing. */
 async function done(work: Promise<unknown>): Promise<undefined> {
   await work;
@@ -292,6 +294,18 @@ const handlers: Handlers = {
   share: async (ask, news) => (await signedIn().shares()).share(ask, news),
   shared: async () => (await signedIn().shares()).list(),
   endShare: async ({ id }) => done((await signedIn().shares()).end(id)),
+  tickets: async () => (await signedIn().help()).tickets(null, silent),
+  openTicket: async (a) => (await signedIn().help()).openTicket(a, silent),
+  ticket: async (a) => (await signedIn().help()).ticket(a, silent),
+  replyTicket: async (a) => (await signedIn().help()).replyTicket(a, silent),
+  ticketHealth: async (a) => (await signedIn().help()).ticketHealth(a, silent),
+  passTicketOn: async (a) => (await signedIn().help()).passTicketOn(a, silent),
+  closeTicket: async (a) => (await signedIn().help()).closeTicket(a, silent),
+  letSee: async (a, news) => (await signedIn().help()).letSee(a, news),
+  stopSee: async (a) => (await signedIn().help()).stopSee(a, silent),
+  // Every page asks: most homes load nothing for it.
+  ticketNews: async () => ((await (await store()).load())?.ticketsRead === undefined ? [] : (await signedIn().help()).ticketNews(null, silent)),
+  seenNow: async () => (signedIn().givenToStaff ? (await signedIn().help()).seenNow(null, silent) : []),
   ...contactHandlers({ origin: scope.location.origin, contacts: async () => signedIn().contacts(), place, enter }),
 };
 

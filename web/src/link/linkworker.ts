@@ -2,8 +2,9 @@
 import { Failure, isKind } from '../crypto/failure';
 import { isToPerson, Link } from '../crypto/link';
 import { linkSource } from '../crypto/linkapi';
-import { LinkHome, NoPicture } from '../crypto/linkhome';
+import { LinkHome } from '../crypto/linkhome';
 import { LinkOver, LinkRefused, openLink, type OpenedLink } from '../crypto/linkopen';
+import { NoPicture } from '../crypto/stretchhome';
 import { PlayerFeed } from '../player/feed';
 import type { FromLinkWorker, LinkProblem, LinkView, ToLinkWorker } from './messages';
 

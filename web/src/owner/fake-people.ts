@@ -17,6 +17,8 @@ export type Scenario =
   | 'code-used' | 'doubled'
   /** the public log is not as it should be; or somebody gave footage away */
   | 'log-broken' | 'log-policy' | 'log-stale' | 'log-checking' | 'given'
+  /** support asks for footage; it has opened some */
+  | 'help' | 'help-light'
   /** somebody's keys were replaced with the recovery code */
   | 'new-keys'
   /** nobody is signed in any more, and it was not done here */

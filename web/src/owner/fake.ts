@@ -8,6 +8,7 @@ import { FakeContacts } from './contacts/fake-contacts';
 import { FakePlayer } from './fake-player';
 import { drawScene } from './fake-scene';
 import { FAKE_CODE, fakeError, FakePeople, fakeQr, id, ok, type Scenario } from './fake-people';
+import { FakeHelp } from './help/fake-help';
 import { FakeSharing } from './sharing/fake-sharing';
 import { readCode } from './code';
 import type {
@@ -39,6 +40,7 @@ export class FakeHome extends FakePeople implements Home {
   readonly trusted = new FakeContacts((what) => { this.tell(what); });
   readonly access: FakeAccess;
   readonly sharing = new FakeSharing((what) => { this.tell(what); }, () => this.#cameras);
+  readonly help = new FakeHelp((what) => { this.tell(what); }, () => this.#cameras);
   #cameras: Camera[];
   #hubs: Hub[];
   #trust: TrustState = 'verified';
@@ -66,6 +68,7 @@ export class FakeHome extends FakePeople implements Home {
     if (scenario === 'log-policy') this.access.break('policy');
     if (scenario === 'log-stale') this.access.change({ state: 'stale', until: Date.now() - 30 * HOUR });
     if (scenario === 'log-checking') this.access.change({ state: 'checking', until: null, proven: 5, covered: 0 });
+    if (scenario === 'help' || scenario === 'help-light') this.help.begin(scenario === 'help-light');
     if (scenario === 'given') this.access.unread = [10, 11, 13];
   }
 

@@ -7,6 +7,7 @@ import type { Calls, FromWorker, InviteNews, MemberNews, Op, ToWorker } from '..
 import { createPlayer } from '../player/player';
 import { accessOver } from './access/over';
 import { contactsOver } from './contacts/over';
+import { helpOver } from './help/over';
 import { sharingOver } from './sharing/over';
 import { browserName } from './browser-name';
 import type { Ask } from './passkey';
@@ -184,6 +185,7 @@ function homeOver(line: Line): Home {
     trusted: contactsOver(line),
     access: accessOver(line),
     sharing: sharingOver(line),
+    help: helpOver(line),
   };
 }
 

@@ -33,7 +33,7 @@ const common = {
   whoIsAdmin: 'See who is admin',
 };
 
-const nav = { label: 'Places', home: 'Home', review: 'Today', people: 'People', access: 'Access', settings: 'Settings', addHub: 'Connect a hub', addCamera: 'Add a camera' };
+const nav = { label: 'Places', home: 'Home', review: 'Today', people: 'People', access: 'Access', help: 'Help', settings: 'Settings', addHub: 'Connect a hub', addCamera: 'Add a camera' };
 
 const line = {
   hubFallback: 'Hub',

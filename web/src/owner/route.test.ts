@@ -5,9 +5,10 @@ import type { CameraId, Kid } from './types';
 
 const cameraId = fc.stringMatching(/^[0-9a-f]{32}$/).map((id) => id as CameraId);
 const anyRoute: fc.Arbitrary<Route> = fc.oneof(
-  fc.constantFrom<Route>({ page: 'home' }, { page: 'review' }, { page: 'access' }, { page: 'add-hub' }, { page: 'add-camera' }, { page: 'people' }, { page: 'invite' }, { page: 'new-code' }, { page: 'new-keys' }),
+  fc.constantFrom<Route>({ page: 'home' }, { page: 'review' }, { page: 'help' }, { page: 'access' }, { page: 'add-hub' }, { page: 'add-camera' }, { page: 'people' }, { page: 'invite' }, { page: 'new-code' }, { page: 'new-keys' }),
   fc.constantFrom(...TABS).map((tab): Route => ({ page: 'settings', tab })),
   fc.nat({ max: 999_999_999 }).map((seq): Route => ({ page: 'access', seq })),
+  fc.nat({ max: 999_999_999 }).map((ticket): Route => ({ page: 'help', ticket })),
   cameraId.map((id): Route => ({ page: 'person', kid: id as string as Kid })),
   cameraId.map((camera): Route => ({ page: 'camera', camera })),
   cameraId.map((change): Route => ({ page: 'add-camera', change })),

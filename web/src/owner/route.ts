@@ -14,6 +14,8 @@ export type Route =
   | { readonly page: 'review' }
   /** `seq`: at one statement. */
   | { readonly page: 'access'; readonly seq?: number }
+  /** Help of whoever runs the server; `ticket`: one of it. */
+  | { readonly page: 'help'; readonly ticket?: number }
   /** What is shared now. */
   | { readonly page: 'shared' }
   | { readonly page: 'people' }
@@ -47,6 +49,8 @@ export function parseRoute(hash: string): Route {
       return { page: 'settings', tab: TABS.find((tab) => tab === arg) ?? 'cameras' };
     case 'access':
       return /^\d{1,9}$/.test(arg) ? { page: 'access', seq: Number(arg) } : { page: 'access' };
+    case 'help':
+      return /^\d{1,15}$/.test(arg) ? { page: 'help', ticket: Number(arg) } : { page: 'help' };
     case 'add-hub':
       return { page: 'add-hub' };
     case 'add-camera':
@@ -73,6 +77,8 @@ export function href(route: Route): string {
       return `#/settings/${route.tab}`;
     case 'access':
       return '#/access' + (route.seq === undefined ? '' : `/${route.seq}`);
+    case 'help':
+      return '#/help' + (route.ticket === undefined ? '' : `/${route.ticket}`);
     case 'person':
       return `#/people/${route.kid}`;
     case 'invite':

@@ -9,6 +9,7 @@
  */
 
 import type { HomeAccess } from './access/types';
+import type { HomeHelp } from './help/types';
 import type { HomeSharing } from './sharing/types';
 
 /** Marks a string as one kind of identifier, so that a track is never passed for a camera. */
@@ -246,7 +247,7 @@ export interface Trust {
   readonly problems: Problem[];
 }
 
-export type HomeChange = 'cameras' | 'hubs' | 'people' | 'devices' | 'contacts' | 'trust' | 'log' | 'shares' | 'session';
+export type HomeChange = 'cameras' | 'hubs' | 'people' | 'devices' | 'contacts' | 'trust' | 'log' | 'shares' | 'help' | 'session';
 
 export type Role = 'admin' | 'member' | 'viewer';
 
@@ -473,6 +474,7 @@ export interface Home extends HomePeople {
   readonly trusted: HomeContacts;
   readonly access: HomeAccess;
   readonly sharing: HomeSharing;
+  readonly help: HomeHelp;
   /** The session of this browser's own store; null when nobody is signed in here. */
   session(): Promise<Result<Session | null>>;
   /** Makes the keys and the recovery code to show. Nothing is sent or stored yet. */

@@ -28,6 +28,10 @@ const forStrangers = (path: string): boolean => (/^(link|verify|evidence)\//.tes
 /** Both sides of a stranger's page, but for its worker, never see a key. */
 const inStrangersPage = (path: string): boolean => /^(link|verify)\//.test(path) && !/^(link\/link|verify\/verify)worker\.ts$/.test(path) && !isTest(path);
 
+/** The desk's pages: keys and calls stay in its worker and in what only that loads. */
+const inDeskPage = (path: string): boolean => (/^desk\/.*\.svelte$/.test(path) || /^desk\/(main|invitation|room|messages|words|health|figures|mark|span)\.ts$/.test(path)) && !isTest(path);
+const forDesk = (path: string): boolean => path.startsWith('desk/') && !isTest(path);
+
 const WALLS: readonly Wall[] = [
   { name: 'only src/crypto names crypto.subtle', applies: (path) => !path.startsWith('crypto/') && !isTest(path), forbidden: /\bsubtle\b/ },
   { name: 'pages do not import crypto, api or ciphers', applies: inPages, forbidden: /from\s+['"](?:(?:\.\.?\/)+(?:crypto|api)\/|@noble\/|@hpke\/)/ },
@@ -38,6 +42,9 @@ const WALLS: readonly Wall[] = [
   { name: 'the stranger’s page has no code of members, but their types', applies: forStrangers, forbidden: /import\s+(?!type\b)[^;]*?from\s+['"](?:\.\.?\/)+(?:(?:\.\.\/)?owner\/|(?:crypto\/)?(?:member|household|store|vault|safe|names|epochs|account|worker)['"])/ },
   { name: 'the stranger’s page does not import crypto, api or ciphers', applies: inStrangersPage, forbidden: /from\s+['"](?:(?:\.\.?\/)+(?:crypto|api)\/|@noble\/|@hpke\/)/ },
   { name: 'the stranger’s page keeps nothing', applies: forStrangers, forbidden: /\b(?:localStorage|sessionStorage|indexedDB|document\.cookie|caches\.open|serviceWorker)\b/ },
+  { name: 'the desk’s pages do not import crypto, api, ciphers, or what its worker is made of', applies: inDeskPage, forbidden: /from\s+['"](?:(?:\.\.?\/)+(?:crypto|api|ledger)\/|@noble\/|@hpke\/|\.\/(?:deskapi|deskworker|join|keep|conversation|unmask|view)['"])/ },
+  { name: 'the desk has no code of members, but their types', applies: forDesk, forbidden: /import\s+(?!type\b)[^;]*?from\s+['"](?:\.\.?\/)+(?:(?:\.\.\/)?owner\/|(?:crypto\/)?(?:member|household|store|vault|safe|names|epochs|account|worker)['"])/ },
+  { name: 'the desk takes no footage home', applies: forDesk, forbidden: /\bdownload\s*=|\.download\b|createObjectURL|from\s+['"][./]*crypto\/(?:download|movie|mp4file|linkhome)['"]/ },
   { name: 'no inline style in markup (the CSP refuses it)', applies: (path) => path.endsWith('.svelte'), forbidden: /\sstyle="[^{]/ },
 ];
 
@@ -69,6 +76,9 @@ describe('walls', () => {
       { path: 'link/Bad.svelte', text: "import Shell from '../owner/Shell.svelte';" },
       { path: 'link/bad.ts', text: "import { Link } from '../crypto/link';" },
       { path: 'link/linkworker.ts', text: "indexedDB.open('x')" },
+      { path: 'desk/Bad.svelte', text: "import { view } from './view';" },
+      { path: 'desk/view.ts', text: "import { Member } from '../crypto/member';" },
+      { path: 'desk/Bad.svelte', text: "link.download = 'x.mp4'" },
       { path: 'ui/Bad.svelte', text: '<p style="color: red">' },
     ];
     expect(breaches(planted).map((breach) => breach.split(':')[0])).toEqual(WALLS.map((wall) => wall.name));

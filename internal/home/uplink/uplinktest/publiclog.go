@@ -179,6 +179,17 @@ func (l *PublicLog) Fork() {
 	}
 }
 
+// NewRoot has another key say who is staff from now on, and returns the policy that
+// names it.
+func (l *PublicLog) NewRoot() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	signer, key := newSigner(l.t, "staff2.invalid")
+	rest, _, _ := strings.Cut(l.policy, "staffroot ")
+	l.root, l.policy = signer, rest+"staffroot staff "+key+"\n"
+	return l.policy
+}
+
 // Rename gives the server another operator than genesis names.
 func (l *PublicLog) Rename() {
 	l.mu.Lock()

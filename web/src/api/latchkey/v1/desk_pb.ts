@@ -740,7 +740,7 @@ export type Finding = Message<"latchkey.v1.Finding"> & {
   staff: string;
 
   /**
-   * refusals, volume, hours, no-ticket, crowd
+   * refusals, volume, hours, no-ticket, crowd, linked
    *
    * @generated from field: string kind = 2;
    */

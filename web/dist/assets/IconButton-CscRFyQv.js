@@ -1,0 +1,3 @@
+import{F as e,N as t,T as n,X as r,a as i,d as a,ft as o,i as s}from"./svelte-Crw4gyDi.js";var c=new Set([`$$slots`,`$$events`,`$$legacy`,`label`,`pressed`,`glass`,`children`,`class`]),l=e(`<button><!></button>`);function u(e,u){let d=s(u,`pressed`,3,void 0),f=s(u,`glass`,3,!1),p=s(u,`class`,3,``),m=i(u,c);var h=l();a(h,()=>({type:`button`,...m,"aria-label":u.label,title:u.label,"aria-pressed":d(),class:`inline-flex size-11 shrink-0 items-center justify-center rounded-lg transition disabled:opacity-50
+    ${f()?`on-glass text-on-glass hover:bg-white/15`:`text-ink hover:bg-raised`}
+    ${d()===!0&&!f()?`bg-accent-soft text-accent`:``} ${p()??``}`}));var g=r(h);n(g,()=>u.children),o(h),t(e,h)}export{u as t};

@@ -1,0 +1,1 @@
+import{t as e}from"./linkworker-Wn4ixTyN.js";var t=/* @__PURE__ */ e(((e,t)=>{t.exports={}}));export default t();

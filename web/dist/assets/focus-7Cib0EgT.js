@@ -1,1 +1,0 @@
-import{U as e}from"./svelte-Ci4rZxVF.js";async function t(t){await e(),t instanceof HTMLElement&&t.querySelector(`[aria-invalid="true"], fieldset[data-missing="true"] input[type="checkbox"]`)?.focus()}export{t};

@@ -1,0 +1,1 @@
+import{U as e}from"./svelte-Crw4gyDi.js";async function t(t){await e(),t instanceof HTMLElement&&t.querySelector(`[aria-invalid="true"], fieldset[data-missing="true"] input[type="checkbox"]`)?.focus()}export{t};
