@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
@@ -35,7 +36,7 @@ func TestIRT09NoDebug(t *testing.T) {
 		}
 	}
 	known := strings.Fields(`DataDir PublicURL BehindProxy MetricsListen LogFile Logger Web Release Limits Misuse Reels ContactWait Log FS
-		SignInsPerMinute SignInBurst CallsPerSecond CallBurst LiveSockets Tracks MailBoxes Name Watchers Checkpoint Set SetSoon Slots Bytes Idle Commit Refusals NoTicket Volume Hours Crowd`)
+		SignInsPerMinute SignInBurst CallsPerSecond CallBurst LiveSockets Tracks MailBoxes Name Watchers Checkpoint Set SetSoon Slots Bytes Idle Commit Refusals NoTicket Volume Hours Crowd Linked`)
 	for _, f := range fields {
 		if !slices.Contains(known, f) {
 			t.Errorf("the configuration has a new field %s: can it switch off who is asked for what? Then it must not be there", f)
@@ -250,6 +251,43 @@ func TestIRT63History(t *testing.T) {
 		}
 		if err := replay(altered); err == nil {
 			t.Errorf("a chain with another time in statement %d verifies", at)
+		}
+	}
+}
+
+// TestIRT27NoFleetSecret: two servers out of one program have no secret in common.
+func TestIRT27NoFleetSecret(t *testing.T) {
+	secrets := func() (out []string) {
+		dir := t.TempDir()
+		s := startServer(t, cloud.Config{DataDir: dir})
+		found(t, s.URL, 1, 1) // the same household at both
+		try(t, s.Close())
+		db := must[*sql.DB](t)(sql.Open("sqlite", filepath.Join(dir, "catalog.db")))
+		defer db.Close()
+		rows := must[*sql.Rows](t)(db.QueryContext(t.Context(), `SELECT value FROM server UNION ALL SELECT token_hash FROM sessions UNION ALL SELECT secret_hash FROM devices`))
+		defer rows.Close()
+		for rows.Next() {
+			var b []byte
+			try(t, rows.Scan(&b))
+			if len(b) >= 16 {
+				out = append(out, string(b))
+			}
+		}
+		try(t, rows.Err())
+		for name, b := range tree(t, dir) {
+			if strings.Contains(filepath.Base(name), "key") {
+				out = append(out, string(b))
+			}
+		}
+		return out
+	}
+	a, b := secrets(), secrets()
+	if len(a) < 4 {
+		t.Fatalf("only %d secrets found", len(a))
+	}
+	for _, one := range a {
+		if slices.Contains(b, one) {
+			t.Errorf("two servers have a secret of %d bytes in common", len(one))
 		}
 	}
 }

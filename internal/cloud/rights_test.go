@@ -151,6 +151,18 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// The metrics listener, which asks for none, has one page.
+func TestIRT30MetricsListener(t *testing.T) {
+	s := newTestServer(t)
+	for path, want := range map[string]int{"/metrics": 200, "/": 404, "/debug/pprof/": 404, "/healthz": 404, "/v1/live": 404, "/log/policy": 404} {
+		w := httptest.NewRecorder()
+		s.metrics.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1"+path, nil))
+		if w.Code != want {
+			t.Errorf("%s: status %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
 // TestIRT30Crawl: without credentials, and with made-up ones, every route
 // refuses but those for anyone; no answer may be shared by a cache (IRT-21).
 func TestIRT30Crawl(t *testing.T) {
