@@ -8,6 +8,7 @@ import { mkdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findMark, type Grey, markKey, surely } from '../src/desk/hidden';
 import { difference, eventually, expectAccessible, expectMoving, glass, openPage, startBrowser } from './browser';
 import { Latchkey } from './latchkey';
 import { LOOK, LOOKS, misfits } from './looks';
@@ -28,6 +29,8 @@ let complaints: string[];
 let grant = '';
 let first = 0;
 let begin = 0;
+let leaked: Buffer;
+let scratch: Promise<Page> | undefined;
 
 const at = (ms: number): string => new Date(ms).toISOString();
 const says = async <T>(who: string, ...args: string[]): Promise<T> => JSON.parse(await latchkey.run(who, [...args, '--json'])) as T;
@@ -46,6 +49,25 @@ async function joins(page: Page, id: string, role: string): Promise<void> {
   await page.getByTestId('waiting').waitFor();
   await latchkey.run(root, ['staff', 'sign', id, '--server', origin]);
   await page.getByTestId('who').filter({ hasText: `${id}, ${role}` }).waitFor({ timeout: 30_000 });
+}
+
+/** A picture in grey, at a part of its size. */
+async function greyIn(bytes: Buffer, part: number): Promise<Grey> {
+  const helper = await (scratch ??= browser.newPage());
+  const { width, height, b64 } = await helper.evaluate(async ([data, size]) => {
+    const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))]));
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [Math.round(bitmap.width * size), Math.round(bitmap.height * size)];
+    const ctx = canvas.getContext('2d');
+    if (ctx === null) throw new Error('no canvas');
+    ctx.imageSmoothingQuality = 'high';
+    ctx.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const rgba = ctx.getImageData(0, 0, canvas.width, canvas.height).data;
+    let text = '';
+    for (let i = 0; i < rgba.length; i += 4) text += String.fromCharCode(Math.round(0.299 * rgba[i]! + 0.587 * rgba[i + 1]! + 0.114 * rgba[i + 2]!));
+    return { width: canvas.width, height: canvas.height, b64: btoa(text) };
+  }, [bytes.toString('base64'), part] as const);
+  return { width, height, data: new Uint8Array(Buffer.from(b64, 'base64')) };
 }
 
 async function opens(ticket: number): Promise<void> {
@@ -164,6 +186,29 @@ describe('a ticket', () => {
     expect(await agent.getByTestId('watermark').evaluate((mark) => mark.closest('[role=img]')?.contains(mark.ownerDocument.querySelector('video')))).toBe(true);
   });
 
+  it('has a second mark that nobody sees, and that a screenshot keeps', async () => {
+    await agent.waitForTimeout(500);
+    const shots = {
+      png: await picture().screenshot(), 'jpeg 75': await picture().screenshot({ type: 'jpeg', quality: 75 }), 'jpeg 50': await picture().screenshot({ type: 'jpeg', quality: 50 }),
+      'jpeg 25': await picture().screenshot({ type: 'jpeg', quality: 25 }),
+    };
+    leaked = shots['jpeg 75'];
+    const mine = markKey('tim', ticket);
+    const others = Array.from({ length: 1000 }, (_, i) => markKey(`a${i}`, i));
+    const table: string[] = [];
+    for (const [name, bytes] of Object.entries(shots)) {
+      for (const width of [1, 0.5, 0.35]) {
+        const found = findMark(await greyIn(bytes, width), [mine, ...others]);
+        const right = found.find((m) => m.key === mine)?.score ?? 0;
+        const wrong = found.find((m) => m.key !== mine)?.score ?? 0;
+        table.push(`${name} at ${width}: ${right.toFixed(1)}, the best of 1000 others ${wrong.toFixed(1)}`);
+        expect(wrong).toBeLessThan(surely);
+        if (name !== 'jpeg 25' && name !== 'jpeg 50' && width >= 0.5) expect(right).toBeGreaterThan(surely);
+      }
+    }
+    console.log(table.join('\n'));
+  });
+
   it.runIf(LOOK !== undefined)('looks', async () => {
     for (const { title, size, scheme } of LOOKS) {
       await agent.emulateMedia({ colorScheme: scheme });
@@ -233,6 +278,8 @@ describe('an auditor', () => {
     await rows.filter({ hasText: 'watch footage' }).first().waitFor();
     expect(await rows.filter({ hasText: 'refused' }).filter({ hasText: 'tim' }).count()).toBeGreaterThan(0);
     await auditor.getByText('latchkey staff audit --since -24h --json').waitFor();
+    await auditor.getByTestId('mark-file').setInputFiles({ name: 'leaked.jpg', mimeType: 'image/jpeg', buffer: leaked });
+    await auditor.getByTestId('mark-found').filter({ hasText: 'It has the mark of tim, ticket 3.' }).waitFor();
     await expectAccessible(auditor);
     for (const { title, size, scheme } of LOOKS) {
       await auditor.emulateMedia({ colorScheme: scheme });

@@ -201,6 +201,13 @@ export const w = {
   newest: (n: number) => `The newest ${n}.`,
   recompute: 'Count it again',
   recomputeWhat: 'This command gives the same decisions; every figure above is a count of its lines. What was opened stands in each household’s own chain and in the public log: a household counts it with the second.',
+  mark: 'Whose screen was it?',
+  markWhat: (n: number) => `If a picture of granted footage got out: cut it to the picture’s edges and choose it. It is compared here with the hidden mark of ${n === 1 ? 'the one who' : `each of the ${n} who`} watched in this time (agent and ticket); nothing of it is sent.`,
+  markChoose: 'Choose a picture',
+  markBad: 'This is no picture that this browser can read.',
+  markFound: (who: string) => `It has the mark of ${who}.`,
+  markNone: 'It has none of these marks, or too little is left of one. That proves nothing for anybody.',
+  markScore: (score: number) => `${score.toFixed(1)} standard deviations above chance`,
   copy: 'Copy',
   copied: 'Copied',
 } as const;
