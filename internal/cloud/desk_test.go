@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,15 @@ func TestIRT05Misuse(t *testing.T) {
 	if len(res.GetSuspended()) != 1 || res.GetSuspended()[0] != "eve" || len(res.GetFindings()) != 1 || res.GetFindings()[0].GetKind() != "no-ticket" {
 		t.Errorf("the auditor sees %v", res)
 	}
+	mine := must[*connect.Response[v1.ListMineResponse]](t)(sam.desk.ListMine(t.Context(), connect.NewRequest(&v1.ListMineRequest{}))).Msg
+	for _, d := range mine.GetDecisions() {
+		if d.GetStaff() != "sam" || !slices.ContainsFunc(mine.GetRules(), func(r *v1.Rule) bool { return r.GetName() == d.GetRules() && r.GetWords() != "" }) {
+			t.Errorf("among what sam has asked: %v", d)
+		}
+	}
+	if len(mine.GetDecisions()) != 3 { // two for the ticket, and this one
+		t.Errorf("sam has asked %d times", len(mine.GetDecisions()))
+	}
 	if _, err := sam.desk.Audit(t.Context(), connect.NewRequest(&v1.AuditRequest{})); connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("support sees what auditors see: %v", err)
 	}
@@ -230,6 +240,7 @@ func deskRows() map[string][]row {
 		desk + "EndShift":                                {{"", body(&v1.EndShiftRequest{}), noHousehold + " 200 200 200"}},
 		desk + "ListDesk":                                {{"", body(&v1.ListDeskRequest{}), noHousehold + " 200 200 403"}},
 		desk + "Explain":                                 {{"", body(&v1.ExplainRequest{}), noHousehold + " 200 200 200"}},
+		desk + "ListMine":                                {{"", body(&v1.ListMineRequest{}), noHousehold + " 200 200 200"}},
 		desk + "Audit":                                   {{"", body(&v1.AuditRequest{}), noHousehold + " 403 403 200"}},
 		desk + "TakeTicket":                              {{"his own", of(func(m *matrix) proto.Message { return &v1.TakeTicketRequest{Ticket: m.c.ticket} }), noHousehold + " 200 403 403"}},
 		desk + "ReadTicket":                              {{"C's", of(func(m *matrix) proto.Message { return &v1.GetTicketRequest{Ticket: m.c.ticket} }), noHousehold + " 200 403 403"}, {"none", body(&v1.GetTicketRequest{Ticket: 1 << 50}), noHousehold + " 404 404 404"}},

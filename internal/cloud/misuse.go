@@ -188,12 +188,7 @@ func (d *deskService) audit(ctx context.Context, since int64) (*v1.AuditResponse
 	if err != nil {
 		return nil, err
 	}
-	res := &v1.AuditResponse{}
-	for _, one := range all {
-		res.Decisions = append(res.Decisions, &v1.DeskDecision{
-			AtMs: one.At.UnixMilli(), Staff: one.ID, Role: one.Role, Action: one.Action, Ticket: one.Ticket, Allowed: one.Allowed, Rules: one.Rules,
-		})
-	}
+	res := &v1.AuditResponse{Decisions: decisionRows(all)}
 	day, err := d.s.catalog.Decisions(ctx, time.Now().Add(-misuseSpan), maxDecisions)
 	if err != nil {
 		return nil, err
@@ -206,4 +201,14 @@ func (d *deskService) audit(ctx context.Context, since int64) (*v1.AuditResponse
 		res.Suspended = append(res.Suspended, one.ID)
 	}
 	return res, err
+}
+
+func decisionRows(all []catalog.Decision) []*v1.DeskDecision {
+	out := make([]*v1.DeskDecision, len(all))
+	for i, one := range all {
+		out[i] = &v1.DeskDecision{
+			AtMs: one.At.UnixMilli(), Staff: one.ID, Role: one.Role, Action: one.Action, Ticket: one.Ticket, Allowed: one.Allowed, Rules: one.Rules,
+		}
+	}
+	return out
 }

@@ -1351,6 +1351,102 @@ func (x *Rule) GetWords() string {
 	return ""
 }
 
+type ListMineRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMineRequest) Reset() {
+	*x = ListMineRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMineRequest) ProtoMessage() {}
+
+func (x *ListMineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMineRequest.ProtoReflect.Descriptor instead.
+func (*ListMineRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{25}
+}
+
+type ListMineResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decisions     []*DeskDecision        `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"` // newest first, of a week
+	Rules         []*Rule                `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`         // all in force, which explain them
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`     // their hash
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMineResponse) Reset() {
+	*x = ListMineResponse{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMineResponse) ProtoMessage() {}
+
+func (x *ListMineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMineResponse.ProtoReflect.Descriptor instead.
+func (*ListMineResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ListMineResponse) GetDecisions() []*DeskDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *ListMineResponse) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *ListMineResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 type AuditRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SinceMs       int64                  `protobuf:"varint,1,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
@@ -1360,7 +1456,7 @@ type AuditRequest struct {
 
 func (x *AuditRequest) Reset() {
 	*x = AuditRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1468,7 @@ func (x *AuditRequest) String() string {
 func (*AuditRequest) ProtoMessage() {}
 
 func (x *AuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1481,7 @@ func (x *AuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRequest.ProtoReflect.Descriptor instead.
 func (*AuditRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{25}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AuditRequest) GetSinceMs() int64 {
@@ -1406,7 +1502,7 @@ type AuditResponse struct {
 
 func (x *AuditResponse) Reset() {
 	*x = AuditResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1514,7 @@ func (x *AuditResponse) String() string {
 func (*AuditResponse) ProtoMessage() {}
 
 func (x *AuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1527,7 @@ func (x *AuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditResponse.ProtoReflect.Descriptor instead.
 func (*AuditResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{26}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AuditResponse) GetDecisions() []*DeskDecision {
@@ -1470,7 +1566,7 @@ type DeskDecision struct {
 
 func (x *DeskDecision) Reset() {
 	*x = DeskDecision{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1578,7 @@ func (x *DeskDecision) String() string {
 func (*DeskDecision) ProtoMessage() {}
 
 func (x *DeskDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1591,7 @@ func (x *DeskDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeskDecision.ProtoReflect.Descriptor instead.
 func (*DeskDecision) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{27}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeskDecision) GetAtMs() int64 {
@@ -1560,7 +1656,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1668,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1681,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{28}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Finding) GetStaff() string {
@@ -1625,7 +1721,7 @@ type BeginShiftRequest struct {
 
 func (x *BeginShiftRequest) Reset() {
 	*x = BeginShiftRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1733,7 @@ func (x *BeginShiftRequest) String() string {
 func (*BeginShiftRequest) ProtoMessage() {}
 
 func (x *BeginShiftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1746,7 @@ func (x *BeginShiftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginShiftRequest.ProtoReflect.Descriptor instead.
 func (*BeginShiftRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{29}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *BeginShiftRequest) GetKid() []byte {
@@ -1670,7 +1766,7 @@ type BeginShiftResponse struct {
 
 func (x *BeginShiftResponse) Reset() {
 	*x = BeginShiftResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1778,7 @@ func (x *BeginShiftResponse) String() string {
 func (*BeginShiftResponse) ProtoMessage() {}
 
 func (x *BeginShiftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1791,7 @@ func (x *BeginShiftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginShiftResponse.ProtoReflect.Descriptor instead.
 func (*BeginShiftResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{30}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BeginShiftResponse) GetNonce() []byte {
@@ -1721,7 +1817,7 @@ type StartShiftRequest struct {
 
 func (x *StartShiftRequest) Reset() {
 	*x = StartShiftRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1733,7 +1829,7 @@ func (x *StartShiftRequest) String() string {
 func (*StartShiftRequest) ProtoMessage() {}
 
 func (x *StartShiftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1746,7 +1842,7 @@ func (x *StartShiftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartShiftRequest.ProtoReflect.Descriptor instead.
 func (*StartShiftRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{31}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *StartShiftRequest) GetNote() []byte {
@@ -1766,7 +1862,7 @@ type StartShiftResponse struct {
 
 func (x *StartShiftResponse) Reset() {
 	*x = StartShiftResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1874,7 @@ func (x *StartShiftResponse) String() string {
 func (*StartShiftResponse) ProtoMessage() {}
 
 func (x *StartShiftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1887,7 @@ func (x *StartShiftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartShiftResponse.ProtoReflect.Descriptor instead.
 func (*StartShiftResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{32}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StartShiftResponse) GetToken() string {
@@ -1816,7 +1912,7 @@ type EndShiftRequest struct {
 
 func (x *EndShiftRequest) Reset() {
 	*x = EndShiftRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1924,7 @@ func (x *EndShiftRequest) String() string {
 func (*EndShiftRequest) ProtoMessage() {}
 
 func (x *EndShiftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1937,7 @@ func (x *EndShiftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndShiftRequest.ProtoReflect.Descriptor instead.
 func (*EndShiftRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{33}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{35}
 }
 
 type EndShiftResponse struct {
@@ -1852,7 +1948,7 @@ type EndShiftResponse struct {
 
 func (x *EndShiftResponse) Reset() {
 	*x = EndShiftResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +1960,7 @@ func (x *EndShiftResponse) String() string {
 func (*EndShiftResponse) ProtoMessage() {}
 
 func (x *EndShiftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +1973,7 @@ func (x *EndShiftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndShiftResponse.ProtoReflect.Descriptor instead.
 func (*EndShiftResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{34}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{36}
 }
 
 type ListDeskRequest struct {
@@ -1888,7 +1984,7 @@ type ListDeskRequest struct {
 
 func (x *ListDeskRequest) Reset() {
 	*x = ListDeskRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +1996,7 @@ func (x *ListDeskRequest) String() string {
 func (*ListDeskRequest) ProtoMessage() {}
 
 func (x *ListDeskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2009,7 @@ func (x *ListDeskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeskRequest.ProtoReflect.Descriptor instead.
 func (*ListDeskRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{35}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{37}
 }
 
 type TakeTicketRequest struct {
@@ -1925,7 +2021,7 @@ type TakeTicketRequest struct {
 
 func (x *TakeTicketRequest) Reset() {
 	*x = TakeTicketRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2033,7 @@ func (x *TakeTicketRequest) String() string {
 func (*TakeTicketRequest) ProtoMessage() {}
 
 func (x *TakeTicketRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2046,7 @@ func (x *TakeTicketRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTicketRequest.ProtoReflect.Descriptor instead.
 func (*TakeTicketRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{36}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TakeTicketRequest) GetTicket() uint64 {
@@ -1968,7 +2064,7 @@ type TakeTicketResponse struct {
 
 func (x *TakeTicketResponse) Reset() {
 	*x = TakeTicketResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2076,7 @@ func (x *TakeTicketResponse) String() string {
 func (*TakeTicketResponse) ProtoMessage() {}
 
 func (x *TakeTicketResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2089,7 @@ func (x *TakeTicketResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTicketResponse.ProtoReflect.Descriptor instead.
 func (*TakeTicketResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{37}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{39}
 }
 
 type ListGrantedRequest struct {
@@ -2005,7 +2101,7 @@ type ListGrantedRequest struct {
 
 func (x *ListGrantedRequest) Reset() {
 	*x = ListGrantedRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2113,7 @@ func (x *ListGrantedRequest) String() string {
 func (*ListGrantedRequest) ProtoMessage() {}
 
 func (x *ListGrantedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2126,7 @@ func (x *ListGrantedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantedRequest.ProtoReflect.Descriptor instead.
 func (*ListGrantedRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{38}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListGrantedRequest) GetTicket() uint64 {
@@ -2049,7 +2145,7 @@ type ListGrantedResponse struct {
 
 func (x *ListGrantedResponse) Reset() {
 	*x = ListGrantedResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2157,7 @@ func (x *ListGrantedResponse) String() string {
 func (*ListGrantedResponse) ProtoMessage() {}
 
 func (x *ListGrantedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2170,7 @@ func (x *ListGrantedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantedResponse.ProtoReflect.Descriptor instead.
 func (*ListGrantedResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{39}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListGrantedResponse) GetNotes() [][]byte {
@@ -2094,7 +2190,7 @@ type OpenGrantedRequest struct {
 
 func (x *OpenGrantedRequest) Reset() {
 	*x = OpenGrantedRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2202,7 @@ func (x *OpenGrantedRequest) String() string {
 func (*OpenGrantedRequest) ProtoMessage() {}
 
 func (x *OpenGrantedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2215,7 @@ func (x *OpenGrantedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenGrantedRequest.ProtoReflect.Descriptor instead.
 func (*OpenGrantedRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{40}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OpenGrantedRequest) GetTicket() uint64 {
@@ -2149,7 +2245,7 @@ type OpenGrantedResponse struct {
 
 func (x *OpenGrantedResponse) Reset() {
 	*x = OpenGrantedResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2161,7 +2257,7 @@ func (x *OpenGrantedResponse) String() string {
 func (*OpenGrantedResponse) ProtoMessage() {}
 
 func (x *OpenGrantedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2174,7 +2270,7 @@ func (x *OpenGrantedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenGrantedResponse.ProtoReflect.Descriptor instead.
 func (*OpenGrantedResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{41}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OpenGrantedResponse) GetNote() []byte {
@@ -2223,7 +2319,7 @@ type AccessRequest struct {
 
 func (x *AccessRequest) Reset() {
 	*x = AccessRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2235,7 +2331,7 @@ func (x *AccessRequest) String() string {
 func (*AccessRequest) ProtoMessage() {}
 
 func (x *AccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2248,7 +2344,7 @@ func (x *AccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRequest.ProtoReflect.Descriptor instead.
 func (*AccessRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{42}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AccessRequest) GetTicket() uint64 {
@@ -2282,7 +2378,7 @@ type AccessResponse struct {
 
 func (x *AccessResponse) Reset() {
 	*x = AccessResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2294,7 +2390,7 @@ func (x *AccessResponse) String() string {
 func (*AccessResponse) ProtoMessage() {}
 
 func (x *AccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2307,7 +2403,7 @@ func (x *AccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessResponse.ProtoReflect.Descriptor instead.
 func (*AccessResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{43}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AccessResponse) GetNote() []byte {
@@ -2335,7 +2431,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +2443,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +2456,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{44}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReleaseRequest) GetTicket() uint64 {
@@ -2393,7 +2489,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2501,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2514,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{45}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReleaseResponse) GetReleased() []byte {
@@ -2444,7 +2540,7 @@ type UplinkOpening struct {
 
 func (x *UplinkOpening) Reset() {
 	*x = UplinkOpening{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2456,7 +2552,7 @@ func (x *UplinkOpening) String() string {
 func (*UplinkOpening) ProtoMessage() {}
 
 func (x *UplinkOpening) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2469,7 +2565,7 @@ func (x *UplinkOpening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UplinkOpening.ProtoReflect.Descriptor instead.
 func (*UplinkOpening) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{46}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UplinkOpening) GetId() uint64 {
@@ -2532,7 +2628,7 @@ type UplinkReleased struct {
 
 func (x *UplinkReleased) Reset() {
 	*x = UplinkReleased{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2640,7 @@ func (x *UplinkReleased) String() string {
 func (*UplinkReleased) ProtoMessage() {}
 
 func (x *UplinkReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2653,7 @@ func (x *UplinkReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UplinkReleased.ProtoReflect.Descriptor instead.
 func (*UplinkReleased) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{47}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *UplinkReleased) GetId() uint64 {
@@ -2592,7 +2688,7 @@ type UplinkHealth struct {
 
 func (x *UplinkHealth) Reset() {
 	*x = UplinkHealth{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2604,7 +2700,7 @@ func (x *UplinkHealth) String() string {
 func (*UplinkHealth) ProtoMessage() {}
 
 func (x *UplinkHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2713,7 @@ func (x *UplinkHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UplinkHealth.ProtoReflect.Descriptor instead.
 func (*UplinkHealth) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{48}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UplinkHealth) GetTicket() uint64 {
@@ -2649,7 +2745,7 @@ type AddRequestRequest struct {
 
 func (x *AddRequestRequest) Reset() {
 	*x = AddRequestRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2757,7 @@ func (x *AddRequestRequest) String() string {
 func (*AddRequestRequest) ProtoMessage() {}
 
 func (x *AddRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2770,7 @@ func (x *AddRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddRequestRequest.ProtoReflect.Descriptor instead.
 func (*AddRequestRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{49}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *AddRequestRequest) GetKind() string {
@@ -2735,7 +2831,7 @@ type AddRequestResponse struct {
 
 func (x *AddRequestResponse) Reset() {
 	*x = AddRequestResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2843,7 @@ func (x *AddRequestResponse) String() string {
 func (*AddRequestResponse) ProtoMessage() {}
 
 func (x *AddRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2856,7 @@ func (x *AddRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddRequestResponse.ProtoReflect.Descriptor instead.
 func (*AddRequestResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{50}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AddRequestResponse) GetRequest() uint64 {
@@ -2778,7 +2874,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2886,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2899,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{51}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{53}
 }
 
 type ListRequestsResponse struct {
@@ -2815,7 +2911,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2827,7 +2923,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2840,7 +2936,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{52}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*LegalRequest {
@@ -2870,7 +2966,7 @@ type LegalRequest struct {
 
 func (x *LegalRequest) Reset() {
 	*x = LegalRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +2978,7 @@ func (x *LegalRequest) String() string {
 func (*LegalRequest) ProtoMessage() {}
 
 func (x *LegalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +2991,7 @@ func (x *LegalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegalRequest.ProtoReflect.Descriptor instead.
 func (*LegalRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{53}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *LegalRequest) GetRequest() uint64 {
@@ -2992,7 +3088,7 @@ type DecideRequestRequest struct {
 
 func (x *DecideRequestRequest) Reset() {
 	*x = DecideRequestRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3100,7 @@ func (x *DecideRequestRequest) String() string {
 func (*DecideRequestRequest) ProtoMessage() {}
 
 func (x *DecideRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3113,7 @@ func (x *DecideRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequestRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequestRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{54}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *DecideRequestRequest) GetRequest() uint64 {
@@ -3042,7 +3138,7 @@ type DecideRequestResponse struct {
 
 func (x *DecideRequestResponse) Reset() {
 	*x = DecideRequestResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3150,7 @@ func (x *DecideRequestResponse) String() string {
 func (*DecideRequestResponse) ProtoMessage() {}
 
 func (x *DecideRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3163,7 @@ func (x *DecideRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequestResponse.ProtoReflect.Descriptor instead.
 func (*DecideRequestResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{55}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{57}
 }
 
 type ListDisclosuresRequest struct {
@@ -3078,7 +3174,7 @@ type ListDisclosuresRequest struct {
 
 func (x *ListDisclosuresRequest) Reset() {
 	*x = ListDisclosuresRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3186,7 @@ func (x *ListDisclosuresRequest) String() string {
 func (*ListDisclosuresRequest) ProtoMessage() {}
 
 func (x *ListDisclosuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3199,7 @@ func (x *ListDisclosuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDisclosuresRequest.ProtoReflect.Descriptor instead.
 func (*ListDisclosuresRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{56}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{58}
 }
 
 type ListDisclosuresResponse struct {
@@ -3115,7 +3211,7 @@ type ListDisclosuresResponse struct {
 
 func (x *ListDisclosuresResponse) Reset() {
 	*x = ListDisclosuresResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3223,7 @@ func (x *ListDisclosuresResponse) String() string {
 func (*ListDisclosuresResponse) ProtoMessage() {}
 
 func (x *ListDisclosuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3236,7 @@ func (x *ListDisclosuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDisclosuresResponse.ProtoReflect.Descriptor instead.
 func (*ListDisclosuresResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{57}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListDisclosuresResponse) GetDisclosures() []*Disclosure {
@@ -3163,7 +3259,7 @@ type Disclosure struct {
 
 func (x *Disclosure) Reset() {
 	*x = Disclosure{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3271,7 @@ func (x *Disclosure) String() string {
 func (*Disclosure) ProtoMessage() {}
 
 func (x *Disclosure) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3284,7 @@ func (x *Disclosure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disclosure.ProtoReflect.Descriptor instead.
 func (*Disclosure) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{58}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Disclosure) GetRequest() uint64 {
@@ -3307,7 +3403,12 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\tR\aversion\"0\n" +
 	"\x04Rule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05words\x18\x02 \x01(\tR\x05words\")\n" +
+	"\x05words\x18\x02 \x01(\tR\x05words\"\x11\n" +
+	"\x0fListMineRequest\"\x8e\x01\n" +
+	"\x10ListMineResponse\x127\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x19.latchkey.v1.DeskDecisionR\tdecisions\x12'\n" +
+	"\x05rules\x18\x02 \x03(\v2\x11.latchkey.v1.RuleR\x05rules\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\")\n" +
 	"\fAuditRequest\x12\x19\n" +
 	"\bsince_ms\x18\x01 \x01(\x03R\asinceMs\"\x98\x01\n" +
 	"\rAuditResponse\x127\n" +
@@ -3446,7 +3547,7 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\tGetTicket\x12\x1d.latchkey.v1.GetTicketRequest\x1a\x1e.latchkey.v1.GetTicketResponse\x12M\n" +
 	"\n" +
 	"PutMessage\x12\x1e.latchkey.v1.PutMessageRequest\x1a\x1f.latchkey.v1.PutMessageResponse\x12P\n" +
-	"\vCloseTicket\x12\x1f.latchkey.v1.CloseTicketRequest\x1a .latchkey.v1.CloseTicketResponse2\xd9\a\n" +
+	"\vCloseTicket\x12\x1f.latchkey.v1.CloseTicketRequest\x1a .latchkey.v1.CloseTicketResponse2\xa2\b\n" +
 	"\vDeskService\x12M\n" +
 	"\n" +
 	"BeginShift\x12\x1e.latchkey.v1.BeginShiftRequest\x1a\x1f.latchkey.v1.BeginShiftResponse\x12M\n" +
@@ -3463,7 +3564,8 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\vOpenGranted\x12\x1f.latchkey.v1.OpenGrantedRequest\x1a .latchkey.v1.OpenGrantedResponse\x12A\n" +
 	"\x06Access\x12\x1a.latchkey.v1.AccessRequest\x1a\x1b.latchkey.v1.AccessResponse\x12D\n" +
 	"\aRelease\x12\x1b.latchkey.v1.ReleaseRequest\x1a\x1c.latchkey.v1.ReleaseResponse\x12D\n" +
-	"\aExplain\x12\x1b.latchkey.v1.ExplainRequest\x1a\x1c.latchkey.v1.ExplainResponse\x12>\n" +
+	"\aExplain\x12\x1b.latchkey.v1.ExplainRequest\x1a\x1c.latchkey.v1.ExplainResponse\x12G\n" +
+	"\bListMine\x12\x1c.latchkey.v1.ListMineRequest\x1a\x1d.latchkey.v1.ListMineResponse\x12>\n" +
 	"\x05Audit\x12\x19.latchkey.v1.AuditRequest\x1a\x1a.latchkey.v1.AuditResponse2\xe8\x02\n" +
 	"\fLegalService\x12M\n" +
 	"\n" +
@@ -3485,7 +3587,7 @@ func file_latchkey_v1_desk_proto_rawDescGZIP() []byte {
 }
 
 var file_latchkey_v1_desk_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_latchkey_v1_desk_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_latchkey_v1_desk_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_latchkey_v1_desk_proto_goTypes = []any{
 	(OpeningResult)(0),              // 0: latchkey.v1.OpeningResult
 	(*ApplyRequest)(nil),            // 1: latchkey.v1.ApplyRequest
@@ -3513,42 +3615,44 @@ var file_latchkey_v1_desk_proto_goTypes = []any{
 	(*ExplainRequest)(nil),          // 23: latchkey.v1.ExplainRequest
 	(*ExplainResponse)(nil),         // 24: latchkey.v1.ExplainResponse
 	(*Rule)(nil),                    // 25: latchkey.v1.Rule
-	(*AuditRequest)(nil),            // 26: latchkey.v1.AuditRequest
-	(*AuditResponse)(nil),           // 27: latchkey.v1.AuditResponse
-	(*DeskDecision)(nil),            // 28: latchkey.v1.DeskDecision
-	(*Finding)(nil),                 // 29: latchkey.v1.Finding
-	(*BeginShiftRequest)(nil),       // 30: latchkey.v1.BeginShiftRequest
-	(*BeginShiftResponse)(nil),      // 31: latchkey.v1.BeginShiftResponse
-	(*StartShiftRequest)(nil),       // 32: latchkey.v1.StartShiftRequest
-	(*StartShiftResponse)(nil),      // 33: latchkey.v1.StartShiftResponse
-	(*EndShiftRequest)(nil),         // 34: latchkey.v1.EndShiftRequest
-	(*EndShiftResponse)(nil),        // 35: latchkey.v1.EndShiftResponse
-	(*ListDeskRequest)(nil),         // 36: latchkey.v1.ListDeskRequest
-	(*TakeTicketRequest)(nil),       // 37: latchkey.v1.TakeTicketRequest
-	(*TakeTicketResponse)(nil),      // 38: latchkey.v1.TakeTicketResponse
-	(*ListGrantedRequest)(nil),      // 39: latchkey.v1.ListGrantedRequest
-	(*ListGrantedResponse)(nil),     // 40: latchkey.v1.ListGrantedResponse
-	(*OpenGrantedRequest)(nil),      // 41: latchkey.v1.OpenGrantedRequest
-	(*OpenGrantedResponse)(nil),     // 42: latchkey.v1.OpenGrantedResponse
-	(*AccessRequest)(nil),           // 43: latchkey.v1.AccessRequest
-	(*AccessResponse)(nil),          // 44: latchkey.v1.AccessResponse
-	(*ReleaseRequest)(nil),          // 45: latchkey.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),         // 46: latchkey.v1.ReleaseResponse
-	(*UplinkOpening)(nil),           // 47: latchkey.v1.UplinkOpening
-	(*UplinkReleased)(nil),          // 48: latchkey.v1.UplinkReleased
-	(*UplinkHealth)(nil),            // 49: latchkey.v1.UplinkHealth
-	(*AddRequestRequest)(nil),       // 50: latchkey.v1.AddRequestRequest
-	(*AddRequestResponse)(nil),      // 51: latchkey.v1.AddRequestResponse
-	(*ListRequestsRequest)(nil),     // 52: latchkey.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),    // 53: latchkey.v1.ListRequestsResponse
-	(*LegalRequest)(nil),            // 54: latchkey.v1.LegalRequest
-	(*DecideRequestRequest)(nil),    // 55: latchkey.v1.DecideRequestRequest
-	(*DecideRequestResponse)(nil),   // 56: latchkey.v1.DecideRequestResponse
-	(*ListDisclosuresRequest)(nil),  // 57: latchkey.v1.ListDisclosuresRequest
-	(*ListDisclosuresResponse)(nil), // 58: latchkey.v1.ListDisclosuresResponse
-	(*Disclosure)(nil),              // 59: latchkey.v1.Disclosure
-	(*Letter)(nil),                  // 60: latchkey.v1.Letter
-	(*LinkEpoch)(nil),               // 61: latchkey.v1.LinkEpoch
+	(*ListMineRequest)(nil),         // 26: latchkey.v1.ListMineRequest
+	(*ListMineResponse)(nil),        // 27: latchkey.v1.ListMineResponse
+	(*AuditRequest)(nil),            // 28: latchkey.v1.AuditRequest
+	(*AuditResponse)(nil),           // 29: latchkey.v1.AuditResponse
+	(*DeskDecision)(nil),            // 30: latchkey.v1.DeskDecision
+	(*Finding)(nil),                 // 31: latchkey.v1.Finding
+	(*BeginShiftRequest)(nil),       // 32: latchkey.v1.BeginShiftRequest
+	(*BeginShiftResponse)(nil),      // 33: latchkey.v1.BeginShiftResponse
+	(*StartShiftRequest)(nil),       // 34: latchkey.v1.StartShiftRequest
+	(*StartShiftResponse)(nil),      // 35: latchkey.v1.StartShiftResponse
+	(*EndShiftRequest)(nil),         // 36: latchkey.v1.EndShiftRequest
+	(*EndShiftResponse)(nil),        // 37: latchkey.v1.EndShiftResponse
+	(*ListDeskRequest)(nil),         // 38: latchkey.v1.ListDeskRequest
+	(*TakeTicketRequest)(nil),       // 39: latchkey.v1.TakeTicketRequest
+	(*TakeTicketResponse)(nil),      // 40: latchkey.v1.TakeTicketResponse
+	(*ListGrantedRequest)(nil),      // 41: latchkey.v1.ListGrantedRequest
+	(*ListGrantedResponse)(nil),     // 42: latchkey.v1.ListGrantedResponse
+	(*OpenGrantedRequest)(nil),      // 43: latchkey.v1.OpenGrantedRequest
+	(*OpenGrantedResponse)(nil),     // 44: latchkey.v1.OpenGrantedResponse
+	(*AccessRequest)(nil),           // 45: latchkey.v1.AccessRequest
+	(*AccessResponse)(nil),          // 46: latchkey.v1.AccessResponse
+	(*ReleaseRequest)(nil),          // 47: latchkey.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),         // 48: latchkey.v1.ReleaseResponse
+	(*UplinkOpening)(nil),           // 49: latchkey.v1.UplinkOpening
+	(*UplinkReleased)(nil),          // 50: latchkey.v1.UplinkReleased
+	(*UplinkHealth)(nil),            // 51: latchkey.v1.UplinkHealth
+	(*AddRequestRequest)(nil),       // 52: latchkey.v1.AddRequestRequest
+	(*AddRequestResponse)(nil),      // 53: latchkey.v1.AddRequestResponse
+	(*ListRequestsRequest)(nil),     // 54: latchkey.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),    // 55: latchkey.v1.ListRequestsResponse
+	(*LegalRequest)(nil),            // 56: latchkey.v1.LegalRequest
+	(*DecideRequestRequest)(nil),    // 57: latchkey.v1.DecideRequestRequest
+	(*DecideRequestResponse)(nil),   // 58: latchkey.v1.DecideRequestResponse
+	(*ListDisclosuresRequest)(nil),  // 59: latchkey.v1.ListDisclosuresRequest
+	(*ListDisclosuresResponse)(nil), // 60: latchkey.v1.ListDisclosuresResponse
+	(*Disclosure)(nil),              // 61: latchkey.v1.Disclosure
+	(*Letter)(nil),                  // 62: latchkey.v1.Letter
+	(*LinkEpoch)(nil),               // 63: latchkey.v1.LinkEpoch
 }
 var file_latchkey_v1_desk_proto_depIdxs = []int32{
 	5,  // 0: latchkey.v1.ListApplicantsResponse.applicants:type_name -> latchkey.v1.Application
@@ -3558,71 +3662,75 @@ var file_latchkey_v1_desk_proto_depIdxs = []int32{
 	15, // 4: latchkey.v1.GetTicketResponse.ticket:type_name -> latchkey.v1.Ticket
 	10, // 5: latchkey.v1.GetTicketResponse.agent:type_name -> latchkey.v1.StaffEntry
 	18, // 6: latchkey.v1.GetTicketResponse.readers:type_name -> latchkey.v1.Reader
-	60, // 7: latchkey.v1.PutMessageRequest.letters:type_name -> latchkey.v1.Letter
+	62, // 7: latchkey.v1.PutMessageRequest.letters:type_name -> latchkey.v1.Letter
 	25, // 8: latchkey.v1.ExplainResponse.rules:type_name -> latchkey.v1.Rule
-	28, // 9: latchkey.v1.AuditResponse.decisions:type_name -> latchkey.v1.DeskDecision
-	29, // 10: latchkey.v1.AuditResponse.findings:type_name -> latchkey.v1.Finding
-	61, // 11: latchkey.v1.OpenGrantedResponse.epochs:type_name -> latchkey.v1.LinkEpoch
-	0,  // 12: latchkey.v1.UplinkReleased.result:type_name -> latchkey.v1.OpeningResult
-	54, // 13: latchkey.v1.ListRequestsResponse.requests:type_name -> latchkey.v1.LegalRequest
-	59, // 14: latchkey.v1.ListDisclosuresResponse.disclosures:type_name -> latchkey.v1.Disclosure
-	1,  // 15: latchkey.v1.StaffService.Apply:input_type -> latchkey.v1.ApplyRequest
-	3,  // 16: latchkey.v1.StaffService.ListApplicants:input_type -> latchkey.v1.ListApplicantsRequest
-	6,  // 17: latchkey.v1.StaffService.PublishStaff:input_type -> latchkey.v1.PublishStaffRequest
-	8,  // 18: latchkey.v1.StaffService.ListStaff:input_type -> latchkey.v1.ListStaffRequest
-	11, // 19: latchkey.v1.TicketService.OpenTicket:input_type -> latchkey.v1.OpenTicketRequest
-	13, // 20: latchkey.v1.TicketService.ListTickets:input_type -> latchkey.v1.ListTicketsRequest
-	16, // 21: latchkey.v1.TicketService.GetTicket:input_type -> latchkey.v1.GetTicketRequest
-	19, // 22: latchkey.v1.TicketService.PutMessage:input_type -> latchkey.v1.PutMessageRequest
-	21, // 23: latchkey.v1.TicketService.CloseTicket:input_type -> latchkey.v1.CloseTicketRequest
-	30, // 24: latchkey.v1.DeskService.BeginShift:input_type -> latchkey.v1.BeginShiftRequest
-	32, // 25: latchkey.v1.DeskService.StartShift:input_type -> latchkey.v1.StartShiftRequest
-	34, // 26: latchkey.v1.DeskService.EndShift:input_type -> latchkey.v1.EndShiftRequest
-	36, // 27: latchkey.v1.DeskService.ListDesk:input_type -> latchkey.v1.ListDeskRequest
-	37, // 28: latchkey.v1.DeskService.TakeTicket:input_type -> latchkey.v1.TakeTicketRequest
-	16, // 29: latchkey.v1.DeskService.ReadTicket:input_type -> latchkey.v1.GetTicketRequest
-	19, // 30: latchkey.v1.DeskService.Reply:input_type -> latchkey.v1.PutMessageRequest
-	39, // 31: latchkey.v1.DeskService.ListGranted:input_type -> latchkey.v1.ListGrantedRequest
-	41, // 32: latchkey.v1.DeskService.OpenGranted:input_type -> latchkey.v1.OpenGrantedRequest
-	43, // 33: latchkey.v1.DeskService.Access:input_type -> latchkey.v1.AccessRequest
-	45, // 34: latchkey.v1.DeskService.Release:input_type -> latchkey.v1.ReleaseRequest
-	23, // 35: latchkey.v1.DeskService.Explain:input_type -> latchkey.v1.ExplainRequest
-	26, // 36: latchkey.v1.DeskService.Audit:input_type -> latchkey.v1.AuditRequest
-	50, // 37: latchkey.v1.LegalService.AddRequest:input_type -> latchkey.v1.AddRequestRequest
-	52, // 38: latchkey.v1.LegalService.ListRequests:input_type -> latchkey.v1.ListRequestsRequest
-	55, // 39: latchkey.v1.LegalService.DecideRequest:input_type -> latchkey.v1.DecideRequestRequest
-	57, // 40: latchkey.v1.LegalService.ListDisclosures:input_type -> latchkey.v1.ListDisclosuresRequest
-	2,  // 41: latchkey.v1.StaffService.Apply:output_type -> latchkey.v1.ApplyResponse
-	4,  // 42: latchkey.v1.StaffService.ListApplicants:output_type -> latchkey.v1.ListApplicantsResponse
-	7,  // 43: latchkey.v1.StaffService.PublishStaff:output_type -> latchkey.v1.PublishStaffResponse
-	9,  // 44: latchkey.v1.StaffService.ListStaff:output_type -> latchkey.v1.ListStaffResponse
-	12, // 45: latchkey.v1.TicketService.OpenTicket:output_type -> latchkey.v1.OpenTicketResponse
-	14, // 46: latchkey.v1.TicketService.ListTickets:output_type -> latchkey.v1.ListTicketsResponse
-	17, // 47: latchkey.v1.TicketService.GetTicket:output_type -> latchkey.v1.GetTicketResponse
-	20, // 48: latchkey.v1.TicketService.PutMessage:output_type -> latchkey.v1.PutMessageResponse
-	22, // 49: latchkey.v1.TicketService.CloseTicket:output_type -> latchkey.v1.CloseTicketResponse
-	31, // 50: latchkey.v1.DeskService.BeginShift:output_type -> latchkey.v1.BeginShiftResponse
-	33, // 51: latchkey.v1.DeskService.StartShift:output_type -> latchkey.v1.StartShiftResponse
-	35, // 52: latchkey.v1.DeskService.EndShift:output_type -> latchkey.v1.EndShiftResponse
-	14, // 53: latchkey.v1.DeskService.ListDesk:output_type -> latchkey.v1.ListTicketsResponse
-	38, // 54: latchkey.v1.DeskService.TakeTicket:output_type -> latchkey.v1.TakeTicketResponse
-	17, // 55: latchkey.v1.DeskService.ReadTicket:output_type -> latchkey.v1.GetTicketResponse
-	20, // 56: latchkey.v1.DeskService.Reply:output_type -> latchkey.v1.PutMessageResponse
-	40, // 57: latchkey.v1.DeskService.ListGranted:output_type -> latchkey.v1.ListGrantedResponse
-	42, // 58: latchkey.v1.DeskService.OpenGranted:output_type -> latchkey.v1.OpenGrantedResponse
-	44, // 59: latchkey.v1.DeskService.Access:output_type -> latchkey.v1.AccessResponse
-	46, // 60: latchkey.v1.DeskService.Release:output_type -> latchkey.v1.ReleaseResponse
-	24, // 61: latchkey.v1.DeskService.Explain:output_type -> latchkey.v1.ExplainResponse
-	27, // 62: latchkey.v1.DeskService.Audit:output_type -> latchkey.v1.AuditResponse
-	51, // 63: latchkey.v1.LegalService.AddRequest:output_type -> latchkey.v1.AddRequestResponse
-	53, // 64: latchkey.v1.LegalService.ListRequests:output_type -> latchkey.v1.ListRequestsResponse
-	56, // 65: latchkey.v1.LegalService.DecideRequest:output_type -> latchkey.v1.DecideRequestResponse
-	58, // 66: latchkey.v1.LegalService.ListDisclosures:output_type -> latchkey.v1.ListDisclosuresResponse
-	41, // [41:67] is the sub-list for method output_type
-	15, // [15:41] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	30, // 9: latchkey.v1.ListMineResponse.decisions:type_name -> latchkey.v1.DeskDecision
+	25, // 10: latchkey.v1.ListMineResponse.rules:type_name -> latchkey.v1.Rule
+	30, // 11: latchkey.v1.AuditResponse.decisions:type_name -> latchkey.v1.DeskDecision
+	31, // 12: latchkey.v1.AuditResponse.findings:type_name -> latchkey.v1.Finding
+	63, // 13: latchkey.v1.OpenGrantedResponse.epochs:type_name -> latchkey.v1.LinkEpoch
+	0,  // 14: latchkey.v1.UplinkReleased.result:type_name -> latchkey.v1.OpeningResult
+	56, // 15: latchkey.v1.ListRequestsResponse.requests:type_name -> latchkey.v1.LegalRequest
+	61, // 16: latchkey.v1.ListDisclosuresResponse.disclosures:type_name -> latchkey.v1.Disclosure
+	1,  // 17: latchkey.v1.StaffService.Apply:input_type -> latchkey.v1.ApplyRequest
+	3,  // 18: latchkey.v1.StaffService.ListApplicants:input_type -> latchkey.v1.ListApplicantsRequest
+	6,  // 19: latchkey.v1.StaffService.PublishStaff:input_type -> latchkey.v1.PublishStaffRequest
+	8,  // 20: latchkey.v1.StaffService.ListStaff:input_type -> latchkey.v1.ListStaffRequest
+	11, // 21: latchkey.v1.TicketService.OpenTicket:input_type -> latchkey.v1.OpenTicketRequest
+	13, // 22: latchkey.v1.TicketService.ListTickets:input_type -> latchkey.v1.ListTicketsRequest
+	16, // 23: latchkey.v1.TicketService.GetTicket:input_type -> latchkey.v1.GetTicketRequest
+	19, // 24: latchkey.v1.TicketService.PutMessage:input_type -> latchkey.v1.PutMessageRequest
+	21, // 25: latchkey.v1.TicketService.CloseTicket:input_type -> latchkey.v1.CloseTicketRequest
+	32, // 26: latchkey.v1.DeskService.BeginShift:input_type -> latchkey.v1.BeginShiftRequest
+	34, // 27: latchkey.v1.DeskService.StartShift:input_type -> latchkey.v1.StartShiftRequest
+	36, // 28: latchkey.v1.DeskService.EndShift:input_type -> latchkey.v1.EndShiftRequest
+	38, // 29: latchkey.v1.DeskService.ListDesk:input_type -> latchkey.v1.ListDeskRequest
+	39, // 30: latchkey.v1.DeskService.TakeTicket:input_type -> latchkey.v1.TakeTicketRequest
+	16, // 31: latchkey.v1.DeskService.ReadTicket:input_type -> latchkey.v1.GetTicketRequest
+	19, // 32: latchkey.v1.DeskService.Reply:input_type -> latchkey.v1.PutMessageRequest
+	41, // 33: latchkey.v1.DeskService.ListGranted:input_type -> latchkey.v1.ListGrantedRequest
+	43, // 34: latchkey.v1.DeskService.OpenGranted:input_type -> latchkey.v1.OpenGrantedRequest
+	45, // 35: latchkey.v1.DeskService.Access:input_type -> latchkey.v1.AccessRequest
+	47, // 36: latchkey.v1.DeskService.Release:input_type -> latchkey.v1.ReleaseRequest
+	23, // 37: latchkey.v1.DeskService.Explain:input_type -> latchkey.v1.ExplainRequest
+	26, // 38: latchkey.v1.DeskService.ListMine:input_type -> latchkey.v1.ListMineRequest
+	28, // 39: latchkey.v1.DeskService.Audit:input_type -> latchkey.v1.AuditRequest
+	52, // 40: latchkey.v1.LegalService.AddRequest:input_type -> latchkey.v1.AddRequestRequest
+	54, // 41: latchkey.v1.LegalService.ListRequests:input_type -> latchkey.v1.ListRequestsRequest
+	57, // 42: latchkey.v1.LegalService.DecideRequest:input_type -> latchkey.v1.DecideRequestRequest
+	59, // 43: latchkey.v1.LegalService.ListDisclosures:input_type -> latchkey.v1.ListDisclosuresRequest
+	2,  // 44: latchkey.v1.StaffService.Apply:output_type -> latchkey.v1.ApplyResponse
+	4,  // 45: latchkey.v1.StaffService.ListApplicants:output_type -> latchkey.v1.ListApplicantsResponse
+	7,  // 46: latchkey.v1.StaffService.PublishStaff:output_type -> latchkey.v1.PublishStaffResponse
+	9,  // 47: latchkey.v1.StaffService.ListStaff:output_type -> latchkey.v1.ListStaffResponse
+	12, // 48: latchkey.v1.TicketService.OpenTicket:output_type -> latchkey.v1.OpenTicketResponse
+	14, // 49: latchkey.v1.TicketService.ListTickets:output_type -> latchkey.v1.ListTicketsResponse
+	17, // 50: latchkey.v1.TicketService.GetTicket:output_type -> latchkey.v1.GetTicketResponse
+	20, // 51: latchkey.v1.TicketService.PutMessage:output_type -> latchkey.v1.PutMessageResponse
+	22, // 52: latchkey.v1.TicketService.CloseTicket:output_type -> latchkey.v1.CloseTicketResponse
+	33, // 53: latchkey.v1.DeskService.BeginShift:output_type -> latchkey.v1.BeginShiftResponse
+	35, // 54: latchkey.v1.DeskService.StartShift:output_type -> latchkey.v1.StartShiftResponse
+	37, // 55: latchkey.v1.DeskService.EndShift:output_type -> latchkey.v1.EndShiftResponse
+	14, // 56: latchkey.v1.DeskService.ListDesk:output_type -> latchkey.v1.ListTicketsResponse
+	40, // 57: latchkey.v1.DeskService.TakeTicket:output_type -> latchkey.v1.TakeTicketResponse
+	17, // 58: latchkey.v1.DeskService.ReadTicket:output_type -> latchkey.v1.GetTicketResponse
+	20, // 59: latchkey.v1.DeskService.Reply:output_type -> latchkey.v1.PutMessageResponse
+	42, // 60: latchkey.v1.DeskService.ListGranted:output_type -> latchkey.v1.ListGrantedResponse
+	44, // 61: latchkey.v1.DeskService.OpenGranted:output_type -> latchkey.v1.OpenGrantedResponse
+	46, // 62: latchkey.v1.DeskService.Access:output_type -> latchkey.v1.AccessResponse
+	48, // 63: latchkey.v1.DeskService.Release:output_type -> latchkey.v1.ReleaseResponse
+	24, // 64: latchkey.v1.DeskService.Explain:output_type -> latchkey.v1.ExplainResponse
+	27, // 65: latchkey.v1.DeskService.ListMine:output_type -> latchkey.v1.ListMineResponse
+	29, // 66: latchkey.v1.DeskService.Audit:output_type -> latchkey.v1.AuditResponse
+	53, // 67: latchkey.v1.LegalService.AddRequest:output_type -> latchkey.v1.AddRequestResponse
+	55, // 68: latchkey.v1.LegalService.ListRequests:output_type -> latchkey.v1.ListRequestsResponse
+	58, // 69: latchkey.v1.LegalService.DecideRequest:output_type -> latchkey.v1.DecideRequestResponse
+	60, // 70: latchkey.v1.LegalService.ListDisclosures:output_type -> latchkey.v1.ListDisclosuresResponse
+	44, // [44:71] is the sub-list for method output_type
+	17, // [17:44] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_v1_desk_proto_init() }
@@ -3638,7 +3746,7 @@ func file_latchkey_v1_desk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_v1_desk_proto_rawDesc), len(file_latchkey_v1_desk_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   59,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   4,
 		},
