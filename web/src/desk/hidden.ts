@@ -9,7 +9,7 @@
 export const columns = 64;
 export const lines = 36;
 /** of full white; see docs/performance.md, "The hidden mark" */
-export const strength = 0.014;
+export const strength = 0.01;
 
 /** From here on a match is no chance: among a thousand others the best stays below. */
 export const surely = 7;

@@ -27,6 +27,9 @@ export const actions = [
   ['legal-add', 'enter a request of an authority'], ['legal-list', 'see requests of authorities'], ['legal-decide', 'decide a request of an authority'], ['legal-fetch', 'fetch what is handed over'],
 ] as const;
 
+const ofAction = new Map<string, string>(actions);
+export const actionWords = (action: string): string => ofAction.get(action) ?? action;
+
 const found = new Map([
   ['refusals', 'refusals'], ['no-ticket', 'asked without a ticket of their own'], ['volume', 'households looked into'], ['hours', 'looks at night (22 to 6 o’clock UTC)'], ['crowd', 'agents in one household'],
 ]);
@@ -179,6 +182,12 @@ export const w = {
   nothingPermits: 'Nothing permits it.',
   version: (hash: string) => `By the rules ${hash}, whose hash stands in the public log.`,
   mathematics: 'A yes opens nothing by itself: footage takes the household’s grant and its hub’s key.',
+  // what one asked oneself
+  mineTitle: 'What I asked',
+  mineWhat: 'Every question of yours of the last week, and the rules that answered it. Auditors see the same.',
+  mineHeads: ['When', 'Asked', 'Ticket', 'Answer', 'By the rules'],
+  theseRules: 'What these rules say',
+  formerRule: 'A rule of an earlier version.',
   // audit
   auditWhat: 'Every question that staff put to the desk, and what the rules said. Nothing of a household.',
   span: 'Since',
