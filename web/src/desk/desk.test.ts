@@ -123,6 +123,17 @@ describe('who comes', () => {
     expect(at('waiting')).not.toBeNull();
   });
 
+  it('can let go of keys that nobody signed for, after a warning', async () => {
+    const room = new Room();
+    room.me = { id: 'tom', role: 'support', kid: 'ab', staff: false };
+    await show(room);
+    await press('Forget my keys');
+    expect(room.asked).toEqual([]);
+    await press('Forget them');
+    expect(room.asked).toEqual(['forget']);
+    expect(words()).toContain('Nobody of staff lives in this browser.');
+  });
+
   it('is told that the browser is too old', async () => {
     const room = new Room();
     room.able = false;

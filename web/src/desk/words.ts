@@ -87,6 +87,10 @@ export const w = {
   waiting: 'Your keys are made. You are staff once the staff root has signed, and the public log has it.',
   waitingNext: (id: string) => `Whoever keeps the staff root runs “latchkey staff sign ${id}”. This page looks every few seconds.`,
   yourKey: 'Your key',
+  forget: 'Forget my keys',
+  forgetWhat: 'This browser lets go of your keys. Whatever was sealed to them stays shut for good, and to work here again you need a new invitation.',
+  forgetNow: 'Forget them',
+  keep: 'Keep them',
   // places
   places: 'Places',
   tickets: 'Tickets',
