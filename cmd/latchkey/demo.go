@@ -389,6 +389,10 @@ func (d *demo) tell() {
 	for _, line := range []string{"staff tickets", "staff health 1", "staff view 1 porch --from -2m --to -1m -o seen.mp4"} {
 		a.print("  latchkey %s", line)
 	}
+	a.print("In a browser, as somebody else of support: open the link that the first prints, then sign for the name you chose there:")
+	for _, line := range []string{"staff invite --role support --server " + d.server, "staff sign --server " + d.server} {
+		a.print("  LATCHKEY_HOME=%s latchkey %s", filepath.Join(d.home, demoRoot), line)
+	}
 	a.print("\nclip.lkx proves where it is from; who has no account checks it at %s/verify", d.server)
 	if d.cmd.Data == "" {
 		a.print("\nCtrl-C ends it and removes everything; --data DIR keeps it.")

@@ -169,6 +169,8 @@ CloseTicketResponse
 ExplainRequest role=word action=word assigned=number open=number granted=number trained=number strength=word
 ExplainResponse allowed=number rules=message version=word
 Rule name=word words=word
+ListMineRequest
+ListMineResponse decisions=message rules=message version=word
 AuditRequest since_ms=number
 AuditResponse decisions=message findings=message suspended=word
 ReinstateRequest staff=word

@@ -176,6 +176,15 @@ func TestIRT05Misuse(t *testing.T) {
 	if len(res.GetSuspended()) != 1 || res.GetSuspended()[0] != "eve" || len(res.GetFindings()) != 1 || res.GetFindings()[0].GetKind() != "no-ticket" {
 		t.Errorf("the auditor sees %v", res)
 	}
+	mine := must[*connect.Response[v1.ListMineResponse]](t)(sam.desk.ListMine(t.Context(), connect.NewRequest(&v1.ListMineRequest{}))).Msg
+	for _, d := range mine.GetDecisions() {
+		if d.GetStaff() != "sam" || !slices.ContainsFunc(mine.GetRules(), func(r *v1.Rule) bool { return r.GetName() == d.GetRules() && r.GetWords() != "" }) {
+			t.Errorf("among what sam has asked: %v", d)
+		}
+	}
+	if len(mine.GetDecisions()) != 3 { // two for the ticket, and this one
+		t.Errorf("sam has asked %d times", len(mine.GetDecisions()))
+	}
 	renamed := root.hire(t, url, "eve", ledger.RoleAuditor, rnd)
 	reinstate := func(by *clerk, id string) error {
 		_, err := by.desk.Reinstate(t.Context(), connect.NewRequest(&v1.ReinstateRequest{Staff: id}))
@@ -251,6 +260,7 @@ func deskRows() map[string][]row {
 		desk + "EndShift":                                {{"", body(&v1.EndShiftRequest{}), noHousehold + " 200 200 200"}},
 		desk + "ListDesk":                                {{"", body(&v1.ListDeskRequest{}), noHousehold + " 200 200 403"}},
 		desk + "Explain":                                 {{"", body(&v1.ExplainRequest{}), noHousehold + " 200 200 200"}},
+		desk + "ListMine":                                {{"", body(&v1.ListMineRequest{}), noHousehold + " 200 200 200"}},
 		desk + "Audit":                                   {{"", body(&v1.AuditRequest{}), noHousehold + " 403 403 200"}},
 		desk + "Reinstate":                               {{"nobody", body(&v1.ReinstateRequest{}), noHousehold + " 403 403 404"}},
 		desk + "TakeTicket":                              {{"his own", of(func(m *matrix) proto.Message { return &v1.TakeTicketRequest{Ticket: m.c.ticket} }), noHousehold + " 200 403 403"}},

@@ -211,12 +211,7 @@ func (d *deskService) audit(ctx context.Context, since int64) (*v1.AuditResponse
 	if err != nil {
 		return nil, err
 	}
-	res := &v1.AuditResponse{}
-	for _, one := range all {
-		res.Decisions = append(res.Decisions, &v1.DeskDecision{
-			AtMs: one.At.UnixMilli(), Staff: one.ID, Role: one.Role, Action: one.Action, Ticket: one.Ticket, Allowed: one.Allowed, Rules: one.Rules,
-		})
-	}
+	res := &v1.AuditResponse{Decisions: decisionRows(all)}
 	found, err := d.s.misuse(ctx, time.Now())
 	if err != nil {
 		return nil, err
@@ -244,4 +239,14 @@ func (d *deskService) Reinstate(ctx context.Context, req *connect.Request[v1.Rei
 	}
 	d.s.log.WarnContext(ctx, "staff reinstated", "id", req.Msg.GetStaff(), "by", who.ID)
 	return connect.NewResponse(&v1.ReinstateResponse{}), nil
+}
+
+func decisionRows(all []catalog.Decision) []*v1.DeskDecision {
+	out := make([]*v1.DeskDecision, len(all))
+	for i, one := range all {
+		out[i] = &v1.DeskDecision{
+			AtMs: one.At.UnixMilli(), Staff: one.ID, Role: one.Role, Action: one.Action, Ticket: one.Ticket, Allowed: one.Allowed, Rules: one.Rules,
+		}
+	}
+	return out
 }

@@ -83,6 +83,7 @@ func rights() map[string]right {
 		"POST /latchkey.v1.DeskService/Access":             staffOnly,
 		"POST /latchkey.v1.DeskService/Release":            staffOnly,
 		"POST /latchkey.v1.DeskService/Explain":            staffOnly,
+		"POST /latchkey.v1.DeskService/ListMine":           staffOnly,
 		"POST /latchkey.v1.DeskService/Audit":              staffOnly,
 		"POST /latchkey.v1.DeskService/Reinstate":          staffOnly,
 		"POST /latchkey.v1.LegalService/AddRequest":        staffOnly,

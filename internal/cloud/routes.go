@@ -95,6 +95,7 @@ func (s *Server) table() []route {
 		{post + v1.DeskServiceAccessProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.DeskServiceReleaseProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.DeskServiceExplainProcedure, staffOnly, call, smallBody, desk},
+		{post + v1.DeskServiceListMineProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.DeskServiceAuditProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.DeskServiceReinstateProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.LegalServiceAddRequestProcedure, staffOnly, call, smallBody, legal},

@@ -264,6 +264,29 @@ func (d *deskService) Explain(ctx context.Context, req *connect.Request[v1.Expla
 	return connect.NewResponse(res), nil
 }
 
+const (
+	mineSpan = 7 * 24 * time.Hour
+	maxMine  = 500
+)
+
+// ListMine tells the caller what he has asked and why it was answered so.
+func (d *deskService) ListMine(ctx context.Context, _ *connect.Request[v1.ListMineRequest]) (*connect.Response[v1.ListMineResponse], error) {
+	who := shiftOf(ctx)
+	err := d.s.decide(ctx, who, policy.Explain, nil, false)
+	var all []catalog.Decision
+	if err == nil {
+		all, err = d.s.catalog.DecisionsOf(ctx, who.Kid, time.Now().Add(-mineSpan), maxMine)
+	}
+	if err != nil {
+		return nil, d.s.answer(ctx, err)
+	}
+	res := &v1.ListMineResponse{Decisions: decisionRows(all), Version: d.s.policies.Hash().String()}
+	for _, r := range d.s.policies.Rules() {
+		res.Rules = append(res.Rules, &v1.Rule{Name: r.Name, Words: r.Words})
+	}
+	return connect.NewResponse(res), nil
+}
+
 // openDesk reads the desk's rules and, where there can be staff, puts their hash
 // into the public log, once for each version.
 func (s *Server) openDesk(ctx context.Context) error {

@@ -70,6 +70,7 @@ func TestWebAppRoutes(t *testing.T) {
 		{"/assets/app-abc123.js", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		{"/manifest.webmanifest", 200, "application/manifest+json", "no-cache"},
 		{"/s", 200, "text/html; charset=utf-8", "no-cache"},
+		{"/desk", 200, "text/html; charset=utf-8", "no-cache"},
 		{"/verify", 200, "text/html; charset=utf-8", "no-cache"},
 		{"/assets/gone-000.js", 404, "", ""},
 		{"/v1/nothing", 404, "", ""},

@@ -205,8 +205,16 @@ func (db *DB) PutDecision(ctx context.Context, d Decision) error {
 
 // Decisions returns up to limit decisions since a time, the newest first.
 func (db *DB) Decisions(ctx context.Context, since time.Time, limit int) ([]Decision, error) {
-	const q = `SELECT at_ms, staff_id, kid, role, action, household, ticket, allowed, rules FROM decisions WHERE at_ms >= $1 ORDER BY n DESC LIMIT $2`
-	rows, err := db.read.QueryContext(ctx, q, since.UnixMilli(), limit)
+	return db.decisions(ctx, `at_ms >= $1 ORDER BY n DESC LIMIT $2`, since.UnixMilli(), limit)
+}
+
+// DecisionsOf is Decisions of one person.
+func (db *DB) DecisionsOf(ctx context.Context, kid latchkey.Kid, since time.Time, limit int) ([]Decision, error) {
+	return db.decisions(ctx, `at_ms >= $1 AND kid = $2 ORDER BY n DESC LIMIT $3`, since.UnixMilli(), kid[:], limit)
+}
+
+func (db *DB) decisions(ctx context.Context, where string, args ...any) ([]Decision, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT at_ms, staff_id, kid, role, action, household, ticket, allowed, rules FROM decisions WHERE `+where, args...)
 	if err != nil {
 		return nil, fail("decisions", err)
 	}

@@ -170,6 +170,16 @@ func parents(a Action) types.EntityUIDSet {
 	return types.NewEntityUIDSet(all...)
 }
 
+// Rules are all rules, by name.
+func (p *Policies) Rules() []Rule {
+	var all []Rule
+	for id := range p.set.All() {
+		all = append(all, p.rule(id))
+	}
+	slices.SortFunc(all, func(a, b Rule) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
 func (p *Policies) rule(id cedar.PolicyID) Rule {
 	r := Rule{Name: string(id)}
 	if found := p.set.Get(id); found != nil {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { by, byHour, byRule } from './figures';
 import { diagnose, readHealth, trackWords } from './health';
+import { columns, findMark, lines, pattern, strength, surely } from './hidden';
 import { isStaffName, parseInvitation } from './join';
 import { markPlace, markText, rows } from './mark';
 import type { Decision } from './messages';
@@ -83,5 +84,35 @@ describe('which seconds', () => {
     expect(timeIn(fieldOf(now))).toBe(now);
     expect(withinGrant(now - 5000, now + 900_000, grant)).toEqual([now, now + 300_000]);
     expect([withinGrant(null, now, grant), withinGrant(now, now, grant), withinGrant(now + 400_000, now + 500_000, grant), timeIn('')]).toEqual([null, null, null, null]);
+  });
+});
+
+describe('the hidden mark', () => {
+  const flat = (level: number, key: string | null): { width: number; height: number; data: Uint8Array } => {
+    const [width, height] = [640, 360];
+    const cells = key === null ? null : pattern(key);
+    const data = Uint8Array.from({ length: width * height }, (_, i) => {
+      const [x, y] = [i % width, Math.floor(i / width)];
+      // A scene: a slope, a wall, some grain.
+      const scene = level + x / 20 + (y > 200 ? 60 : 0) + ((x * 7919 + y * 104729) % 5);
+      const side = cells === null ? 0 : (cells[Math.floor(y / 10) * columns + Math.floor(x / 10)] ?? 0);
+      return Math.round(side > 0 ? scene + strength * (255 - scene) : side < 0 ? scene * (1 - strength) : scene);
+    });
+    return { width, height, data };
+  };
+
+  it('has as much light as dark', () => {
+    const cells = pattern('tim 7');
+    expect(cells.length).toBe(columns * lines);
+    expect(cells.reduce((n, c) => n + c, 0)).toBe(0);
+    expect(pattern('tim 7')).toEqual(cells);
+    expect(pattern('tim 8')).not.toEqual(cells);
+  });
+
+  it('is found where it is, and nowhere else', () => {
+    const others = Array.from({ length: 50 }, (_, i) => `sam ${i}`);
+    const [best, next] = findMark(flat(80, 'tim 7'), [...others, 'tim 7']);
+    expect([best!.key, best!.score > surely, next!.score < surely]).toEqual(['tim 7', true, true]);
+    expect(findMark(flat(80, null), [...others, 'tim 7'])[0]!.score).toBeLessThan(surely);
   });
 });

@@ -4,7 +4,7 @@ import { flushSync, mount, tick, unmount } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Player, PlayerState } from '../owner/types';
 import DeskPage from './DeskPage.svelte';
-import type { DeskEvent, OpenedView, Problem, Report, TicketView, Who } from './messages';
+import type { DeskEvent, Mine, OpenedView, Problem, Report, TicketView, Who } from './messages';
 import { type DeskRoom, Told } from './room';
 import { said } from './words';
 
@@ -55,6 +55,7 @@ class Room implements DeskRoom {
   };
   close = (): Promise<void> => this.#answer('close', undefined);
   explain = () => this.#answer('explain', { allowed: false, rules: [{ name: 'granted', words: 'Footage is only what was granted.' }], version: 'f'.repeat(64) });
+  mine = (): Promise<Mine> => this.#answer('mine', { decisions: [{ at: start, staff: 'tim', role: 'support', action: 'watch', ticket: 7, allowed: false, rules: 'granted old-rule' }], rules: [{ name: 'granted', words: 'Only what was granted.' }], version: 'e'.repeat(64) });
   audit = (): Promise<Report> => this.#answer('audit', this.report);
   player(): Player {
     const note = (what: string) => (): void => void this.asked.push(what);
@@ -122,6 +123,17 @@ describe('who comes', () => {
     expect(at('waiting')).not.toBeNull();
   });
 
+  it('can let go of keys that nobody signed for, after a warning', async () => {
+    const room = new Room();
+    room.me = { id: 'tom', role: 'support', kid: 'ab', staff: false };
+    await show(room);
+    await press('Forget my keys');
+    expect(room.asked).toEqual([]);
+    await press('Forget them');
+    expect(room.asked).toEqual(['forget']);
+    expect(words()).toContain('Nobody of staff lives in this browser.');
+  });
+
   it('is told that the browser is too old', async () => {
     const room = new Room();
     room.able = false;
@@ -133,7 +145,7 @@ describe('who comes', () => {
     const room = new Room();
     room.me = { id: 'olga', role: 'auditor', kid: 'cd', staff: true };
     await show(room);
-    expect([...document.querySelectorAll('nav a')].map((a) => a.textContent)).toEqual(['Could X do Y?', 'What staff asked']);
+    expect([...document.querySelectorAll('nav a')].map((a) => a.textContent)).toEqual(['Could X do Y?', 'What I asked', 'What staff asked']);
     expect(room.asked).toEqual(['audit']);
   });
 });
@@ -210,6 +222,12 @@ it('answers “could X do Y?” with the rule and its version', async () => {
   await show(new Room(), '#/explain');
   await press('Ask');
   expect(at('answer')?.textContent).toMatch(/No.*granted.*Footage is only what was granted.*f{64}/);
+});
+
+it('explains what one asked oneself, also by a rule that is gone', async () => {
+  await show(new Room(), '#/mine');
+  expect(at('mine')?.textContent).toMatch(/watch footage.*7.*refused.*granted old-rule/);
+  expect(words()).toMatch(/Only what was granted\..*A rule of an earlier version\..*e{64}/);
 });
 
 it('shows an auditor what stands out, and the same figures as a table', async () => {

@@ -1,4 +1,5 @@
 /** The worker of the desk: it has an agent's keys and hands out words, reports and pictures. Nothing of footage is kept. */
+import type { DeskDecision } from '../api/latchkey/v1/desk_pb';
 import { equal, hex, own, unhex } from '../crypto/bytes';
 import { StretchHome, NoPicture } from '../crypto/stretchhome';
 import { PlayerFeed } from '../player/feed';
@@ -10,7 +11,7 @@ import { readConversation, rowOf, sealReply } from './conversation';
 import { deskApi, DeskProblem, problemOf } from './deskapi';
 import { joinStaff } from './join';
 import { type Agent, forgetAgent, loadAgent } from './keep';
-import type { Calls, DeskEvent, FromDesk, ToDesk, Who } from './messages';
+import type { Calls, Decision, DeskEvent, FromDesk, ToDesk, Who } from './messages';
 import { grantRows, view, type Viewed } from './view';
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -111,7 +112,7 @@ const calls: Calls = {
       }, signal);
       mine.viewed = viewed;
       // Before the first picture: what ends the grant ends it here, too.
-      void watch(mine, ticket, grant, await api.hold(ticket, grant, signal));
+      void watch(mine, await api.hold(ticket, grant, signal));
       const home = await StretchHome.of(viewed, (end) => { event({ kind: 'whole', until: end }); }, signal);
       signal.throwIfAborted();
       mine.home = home;
@@ -129,18 +130,26 @@ const calls: Calls = {
     const { allowed, rules, version } = await api.desk.explain(s);
     return { allowed, version, rules: rules.map(({ name, words }) => ({ name, words })) };
   },
+  mine: async () => {
+    const { decisions, rules, version } = await api.desk.listMine({});
+    return { decisions: decisions.map(decisionOf), rules: rules.map(({ name, words }) => ({ name, words })), version };
+  },
   audit: async (since) => {
     const res = await api.desk.audit({ sinceMs: BigInt(since) });
     return {
-      decisions: res.decisions.map((d) => ({ at: Number(d.atMs), staff: d.staff, role: d.role, action: d.action, ticket: Number(d.ticket), allowed: d.allowed, rules: d.rules })),
+      decisions: res.decisions.map(decisionOf),
       findings: res.findings.map(({ staff, kind, count, limit }) => ({ staff, kind, count, limit })),
       suspended: res.suspended,
     };
   },
 };
 
+function decisionOf(d: DeskDecision): Decision {
+  return { at: Number(d.atMs), staff: d.staff, role: d.role, action: d.action, ticket: Number(d.ticket), allowed: d.allowed, rules: d.rules };
+}
+
 /** Reads the server's signs of life until they end; then nothing of the footage stays here. */
-async function watch(mine: Showing, _ticket: number, _grant: string, signs: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+async function watch(mine: Showing, signs: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   let why: 'over' | 'line' = 'over';
   try {
     for (;;) {

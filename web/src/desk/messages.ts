@@ -102,6 +102,13 @@ export interface Decision {
   readonly rules: string;
 }
 
+/** What one has asked oneself, and the rules in force. */
+export interface Mine {
+  readonly decisions: readonly Decision[];
+  readonly rules: Explanation['rules'];
+  readonly version: string;
+}
+
 export interface Finding {
   readonly staff: string;
   readonly kind: string;
@@ -139,6 +146,7 @@ export interface Calls {
   open(ticket: number, grant: string, from: number, until: number): Promise<OpenedView>;
   close(): Promise<void>;
   explain(s: Situation): Promise<Explanation>;
+  mine(): Promise<Mine>;
   audit(since: number): Promise<Report>;
   endShift(): Promise<void>;
 }

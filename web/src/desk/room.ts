@@ -59,6 +59,6 @@ export function connectDesk(): DeskRoom {
       return createPlayer(video, canvas, port1);
     },
     who: call('who'), join: call('join'), forget: call('forget'), endShift: call('endShift'), tickets: call('tickets'), take: call('take'), ticket: call('ticket'),
-    reply: call('reply'), open: call('open'), close: call('close'), explain: call('explain'), audit: call('audit'),
+    reply: call('reply'), open: call('open'), close: call('close'), explain: call('explain'), mine: call('mine'), audit: call('audit'),
   };
 }

@@ -22,7 +22,8 @@ import type { Agent } from './keep';
 import type { GrantRow, Step } from './messages';
 import { entryName, Masked } from './unmask';
 
-const accessPauseMs = 250;
+/** Every look for the proof is a question that is kept: soon at first, then less often. */
+const accessPauses = [250, 500, 1000, 2000] as const;
 const accessPatienceMs = 60_000;
 /** entries of one access */
 const maxAsked = 64;
@@ -138,7 +139,8 @@ async function release(api: DeskApi, agent: Agent, wish: Wish, held: Held, entri
 /** Waits until the public log has a statement of the household's chain that names the entries; its hash. */
 async function proven(api: DeskApi, wish: Wish, held: Held, entries: readonly Entry[], step: (s: Step) => void, signal: AbortSignal): Promise<Bytes> {
   const names = entries.map(entryName);
-  for (const end = Date.now() + accessPatienceMs; Date.now() < end; ) {
+  const end = Date.now() + accessPatienceMs;
+  for (let i = 0; Date.now() < end; i++) {
     signal.throwIfAborted();
     const res = await api.desk.access({ ticket: BigInt(wish.ticket), grant: held.grant.grant, entries: names });
     const note = parseNote(own(res.note));
@@ -150,7 +152,7 @@ async function proven(api: DeskApi, wish: Wish, held: Held, entries: readonly En
       step('proven');
       return note.hash;
     }
-    await new Promise((done) => setTimeout(done, accessPauseMs));
+    await new Promise((done) => setTimeout(done, accessPauses[i] ?? 2000));
   }
   throw new DeskProblem('away');
 }

@@ -27,6 +27,9 @@ export const actions = [
   ['legal-add', 'enter a request of an authority'], ['legal-list', 'see requests of authorities'], ['legal-decide', 'decide a request of an authority'], ['legal-fetch', 'fetch what is handed over'],
 ] as const;
 
+const ofAction = new Map<string, string>(actions);
+export const actionWords = (action: string): string => ofAction.get(action) ?? action;
+
 const found = new Map([
   ['refusals', 'refusals'], ['no-ticket', 'asked without a ticket of their own'], ['volume', 'households looked into'], ['hours', 'looks at night (22 to 6 o’clock UTC)'], ['crowd', 'agents in one household'],
 ]);
@@ -84,6 +87,10 @@ export const w = {
   waiting: 'Your keys are made. You are staff once the staff root has signed, and the public log has it.',
   waitingNext: (id: string) => `Whoever keeps the staff root runs “latchkey staff sign ${id}”. This page looks every few seconds.`,
   yourKey: 'Your key',
+  forget: 'Forget my keys',
+  forgetWhat: 'This browser lets go of your keys. Whatever was sealed to them stays shut for good, and to work here again you need a new invitation.',
+  forgetNow: 'Forget them',
+  keep: 'Keep them',
   // places
   places: 'Places',
   tickets: 'Tickets',
@@ -179,6 +186,12 @@ export const w = {
   nothingPermits: 'Nothing permits it.',
   version: (hash: string) => `By the rules ${hash}, whose hash stands in the public log.`,
   mathematics: 'A yes opens nothing by itself: footage takes the household’s grant and its hub’s key.',
+  // what one asked oneself
+  mineTitle: 'What I asked',
+  mineWhat: 'Every question of yours of the last week, and the rules that answered it. Auditors see the same.',
+  mineHeads: ['When', 'Asked', 'Ticket', 'Answer', 'By the rules'],
+  theseRules: 'What these rules say',
+  formerRule: 'A rule of an earlier version.',
   // audit
   auditWhat: 'Every question that staff put to the desk, and what the rules said. Nothing of a household.',
   span: 'Since',
@@ -201,6 +214,13 @@ export const w = {
   newest: (n: number) => `The newest ${n}.`,
   recompute: 'Count it again',
   recomputeWhat: 'This command gives the same decisions; every figure above is a count of its lines. What was opened stands in each household’s own chain and in the public log: a household counts it with the second.',
+  mark: 'Whose screen was it?',
+  markWhat: (n: number) => `If a picture of granted footage got out: cut it to the picture’s edges and choose it. It is compared here with the hidden mark of ${n === 1 ? 'the one who' : `each of the ${n} who`} watched in this time (agent and ticket); nothing of it is sent.`,
+  markChoose: 'Choose a picture',
+  markBad: 'This is no picture that this browser can read.',
+  markFound: (who: string) => `It has the mark of ${who}.`,
+  markNone: 'It has none of these marks, or too little is left of one. That proves nothing for anybody.',
+  markScore: (score: number) => `${score.toFixed(1)} standard deviations above chance`,
   copy: 'Copy',
   copied: 'Copied',
 } as const;

@@ -29,7 +29,7 @@ const forStrangers = (path: string): boolean => (/^(link|verify|evidence)\//.tes
 const inStrangersPage = (path: string): boolean => /^(link|verify)\//.test(path) && !/^(link\/link|verify\/verify)worker\.ts$/.test(path) && !isTest(path);
 
 /** The desk's pages: keys and calls stay in its worker and in what only that loads. */
-const inDeskPage = (path: string): boolean => (/^desk\/.*\.svelte$/.test(path) || /^desk\/(main|invitation|room|messages|words|health|figures|mark|span)\.ts$/.test(path)) && !isTest(path);
+const inDeskPage = (path: string): boolean => (/^desk\/.*\.svelte$/.test(path) || /^desk\/(main|invitation|room|messages|words|health|figures|mark|hidden|span)\.ts$/.test(path)) && !isTest(path);
 const forDesk = (path: string): boolean => path.startsWith('desk/') && !isTest(path);
 
 const WALLS: readonly Wall[] = [

@@ -1351,6 +1351,102 @@ func (x *Rule) GetWords() string {
 	return ""
 }
 
+type ListMineRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMineRequest) Reset() {
+	*x = ListMineRequest{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMineRequest) ProtoMessage() {}
+
+func (x *ListMineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMineRequest.ProtoReflect.Descriptor instead.
+func (*ListMineRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{25}
+}
+
+type ListMineResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decisions     []*DeskDecision        `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"` // newest first, of a week
+	Rules         []*Rule                `protobuf:"bytes,2,rep,name=rules,proto3" json:"rules,omitempty"`         // all in force, which explain them
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`     // their hash
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMineResponse) Reset() {
+	*x = ListMineResponse{}
+	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMineResponse) ProtoMessage() {}
+
+func (x *ListMineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMineResponse.ProtoReflect.Descriptor instead.
+func (*ListMineResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ListMineResponse) GetDecisions() []*DeskDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *ListMineResponse) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *ListMineResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
 type AuditRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SinceMs       int64                  `protobuf:"varint,1,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
@@ -1360,7 +1456,7 @@ type AuditRequest struct {
 
 func (x *AuditRequest) Reset() {
 	*x = AuditRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1468,7 @@ func (x *AuditRequest) String() string {
 func (*AuditRequest) ProtoMessage() {}
 
 func (x *AuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[25]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1481,7 @@ func (x *AuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRequest.ProtoReflect.Descriptor instead.
 func (*AuditRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{25}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AuditRequest) GetSinceMs() int64 {
@@ -1406,7 +1502,7 @@ type AuditResponse struct {
 
 func (x *AuditResponse) Reset() {
 	*x = AuditResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1514,7 @@ func (x *AuditResponse) String() string {
 func (*AuditResponse) ProtoMessage() {}
 
 func (x *AuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[26]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1527,7 @@ func (x *AuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditResponse.ProtoReflect.Descriptor instead.
 func (*AuditResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{26}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AuditResponse) GetDecisions() []*DeskDecision {
@@ -1464,7 +1560,7 @@ type ReinstateRequest struct {
 
 func (x *ReinstateRequest) Reset() {
 	*x = ReinstateRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1572,7 @@ func (x *ReinstateRequest) String() string {
 func (*ReinstateRequest) ProtoMessage() {}
 
 func (x *ReinstateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[27]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1585,7 @@ func (x *ReinstateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReinstateRequest.ProtoReflect.Descriptor instead.
 func (*ReinstateRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{27}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReinstateRequest) GetStaff() string {
@@ -1507,7 +1603,7 @@ type ReinstateResponse struct {
 
 func (x *ReinstateResponse) Reset() {
 	*x = ReinstateResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1615,7 @@ func (x *ReinstateResponse) String() string {
 func (*ReinstateResponse) ProtoMessage() {}
 
 func (x *ReinstateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[28]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1628,7 @@ func (x *ReinstateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReinstateResponse.ProtoReflect.Descriptor instead.
 func (*ReinstateResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{28}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{30}
 }
 
 type DeskDecision struct {
@@ -1550,7 +1646,7 @@ type DeskDecision struct {
 
 func (x *DeskDecision) Reset() {
 	*x = DeskDecision{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1658,7 @@ func (x *DeskDecision) String() string {
 func (*DeskDecision) ProtoMessage() {}
 
 func (x *DeskDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[29]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1671,7 @@ func (x *DeskDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeskDecision.ProtoReflect.Descriptor instead.
 func (*DeskDecision) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{29}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeskDecision) GetAtMs() int64 {
@@ -1640,7 +1736,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1748,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[30]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1761,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{30}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Finding) GetStaff() string {
@@ -1705,7 +1801,7 @@ type BeginShiftRequest struct {
 
 func (x *BeginShiftRequest) Reset() {
 	*x = BeginShiftRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1813,7 @@ func (x *BeginShiftRequest) String() string {
 func (*BeginShiftRequest) ProtoMessage() {}
 
 func (x *BeginShiftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[31]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1826,7 @@ func (x *BeginShiftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginShiftRequest.ProtoReflect.Descriptor instead.
 func (*BeginShiftRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{31}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BeginShiftRequest) GetKid() []byte {
@@ -1750,7 +1846,7 @@ type BeginShiftResponse struct {
 
 func (x *BeginShiftResponse) Reset() {
 	*x = BeginShiftResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1858,7 @@ func (x *BeginShiftResponse) String() string {
 func (*BeginShiftResponse) ProtoMessage() {}
 
 func (x *BeginShiftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[32]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1871,7 @@ func (x *BeginShiftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginShiftResponse.ProtoReflect.Descriptor instead.
 func (*BeginShiftResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{32}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BeginShiftResponse) GetNonce() []byte {
@@ -1801,7 +1897,7 @@ type StartShiftRequest struct {
 
 func (x *StartShiftRequest) Reset() {
 	*x = StartShiftRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1909,7 @@ func (x *StartShiftRequest) String() string {
 func (*StartShiftRequest) ProtoMessage() {}
 
 func (x *StartShiftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[33]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1922,7 @@ func (x *StartShiftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartShiftRequest.ProtoReflect.Descriptor instead.
 func (*StartShiftRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{33}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StartShiftRequest) GetNote() []byte {
@@ -1846,7 +1942,7 @@ type StartShiftResponse struct {
 
 func (x *StartShiftResponse) Reset() {
 	*x = StartShiftResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +1954,7 @@ func (x *StartShiftResponse) String() string {
 func (*StartShiftResponse) ProtoMessage() {}
 
 func (x *StartShiftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[34]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +1967,7 @@ func (x *StartShiftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartShiftResponse.ProtoReflect.Descriptor instead.
 func (*StartShiftResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{34}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StartShiftResponse) GetToken() string {
@@ -1896,7 +1992,7 @@ type EndShiftRequest struct {
 
 func (x *EndShiftRequest) Reset() {
 	*x = EndShiftRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2004,7 @@ func (x *EndShiftRequest) String() string {
 func (*EndShiftRequest) ProtoMessage() {}
 
 func (x *EndShiftRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[35]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2017,7 @@ func (x *EndShiftRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndShiftRequest.ProtoReflect.Descriptor instead.
 func (*EndShiftRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{35}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{37}
 }
 
 type EndShiftResponse struct {
@@ -1932,7 +2028,7 @@ type EndShiftResponse struct {
 
 func (x *EndShiftResponse) Reset() {
 	*x = EndShiftResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2040,7 @@ func (x *EndShiftResponse) String() string {
 func (*EndShiftResponse) ProtoMessage() {}
 
 func (x *EndShiftResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[36]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2053,7 @@ func (x *EndShiftResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndShiftResponse.ProtoReflect.Descriptor instead.
 func (*EndShiftResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{36}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{38}
 }
 
 type ListDeskRequest struct {
@@ -1968,7 +2064,7 @@ type ListDeskRequest struct {
 
 func (x *ListDeskRequest) Reset() {
 	*x = ListDeskRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2076,7 @@ func (x *ListDeskRequest) String() string {
 func (*ListDeskRequest) ProtoMessage() {}
 
 func (x *ListDeskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[37]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2089,7 @@ func (x *ListDeskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeskRequest.ProtoReflect.Descriptor instead.
 func (*ListDeskRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{37}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{39}
 }
 
 type TakeTicketRequest struct {
@@ -2005,7 +2101,7 @@ type TakeTicketRequest struct {
 
 func (x *TakeTicketRequest) Reset() {
 	*x = TakeTicketRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2113,7 @@ func (x *TakeTicketRequest) String() string {
 func (*TakeTicketRequest) ProtoMessage() {}
 
 func (x *TakeTicketRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[38]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2126,7 @@ func (x *TakeTicketRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTicketRequest.ProtoReflect.Descriptor instead.
 func (*TakeTicketRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{38}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TakeTicketRequest) GetTicket() uint64 {
@@ -2048,7 +2144,7 @@ type TakeTicketResponse struct {
 
 func (x *TakeTicketResponse) Reset() {
 	*x = TakeTicketResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2156,7 @@ func (x *TakeTicketResponse) String() string {
 func (*TakeTicketResponse) ProtoMessage() {}
 
 func (x *TakeTicketResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[39]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2169,7 @@ func (x *TakeTicketResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeTicketResponse.ProtoReflect.Descriptor instead.
 func (*TakeTicketResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{39}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{41}
 }
 
 type ListGrantedRequest struct {
@@ -2085,7 +2181,7 @@ type ListGrantedRequest struct {
 
 func (x *ListGrantedRequest) Reset() {
 	*x = ListGrantedRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2097,7 +2193,7 @@ func (x *ListGrantedRequest) String() string {
 func (*ListGrantedRequest) ProtoMessage() {}
 
 func (x *ListGrantedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[40]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2110,7 +2206,7 @@ func (x *ListGrantedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantedRequest.ProtoReflect.Descriptor instead.
 func (*ListGrantedRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{40}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListGrantedRequest) GetTicket() uint64 {
@@ -2129,7 +2225,7 @@ type ListGrantedResponse struct {
 
 func (x *ListGrantedResponse) Reset() {
 	*x = ListGrantedResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2237,7 @@ func (x *ListGrantedResponse) String() string {
 func (*ListGrantedResponse) ProtoMessage() {}
 
 func (x *ListGrantedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[41]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2250,7 @@ func (x *ListGrantedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantedResponse.ProtoReflect.Descriptor instead.
 func (*ListGrantedResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{41}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListGrantedResponse) GetNotes() [][]byte {
@@ -2174,7 +2270,7 @@ type OpenGrantedRequest struct {
 
 func (x *OpenGrantedRequest) Reset() {
 	*x = OpenGrantedRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2282,7 @@ func (x *OpenGrantedRequest) String() string {
 func (*OpenGrantedRequest) ProtoMessage() {}
 
 func (x *OpenGrantedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[42]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2295,7 @@ func (x *OpenGrantedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenGrantedRequest.ProtoReflect.Descriptor instead.
 func (*OpenGrantedRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{42}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *OpenGrantedRequest) GetTicket() uint64 {
@@ -2229,7 +2325,7 @@ type OpenGrantedResponse struct {
 
 func (x *OpenGrantedResponse) Reset() {
 	*x = OpenGrantedResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2241,7 +2337,7 @@ func (x *OpenGrantedResponse) String() string {
 func (*OpenGrantedResponse) ProtoMessage() {}
 
 func (x *OpenGrantedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[43]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2254,7 +2350,7 @@ func (x *OpenGrantedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenGrantedResponse.ProtoReflect.Descriptor instead.
 func (*OpenGrantedResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{43}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *OpenGrantedResponse) GetNote() []byte {
@@ -2303,7 +2399,7 @@ type AccessRequest struct {
 
 func (x *AccessRequest) Reset() {
 	*x = AccessRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2411,7 @@ func (x *AccessRequest) String() string {
 func (*AccessRequest) ProtoMessage() {}
 
 func (x *AccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[44]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2424,7 @@ func (x *AccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessRequest.ProtoReflect.Descriptor instead.
 func (*AccessRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{44}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AccessRequest) GetTicket() uint64 {
@@ -2362,7 +2458,7 @@ type AccessResponse struct {
 
 func (x *AccessResponse) Reset() {
 	*x = AccessResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2374,7 +2470,7 @@ func (x *AccessResponse) String() string {
 func (*AccessResponse) ProtoMessage() {}
 
 func (x *AccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[45]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2387,7 +2483,7 @@ func (x *AccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessResponse.ProtoReflect.Descriptor instead.
 func (*AccessResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{45}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AccessResponse) GetNote() []byte {
@@ -2415,7 +2511,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2523,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[46]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2536,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{46}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReleaseRequest) GetTicket() uint64 {
@@ -2473,7 +2569,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2581,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[47]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2594,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{47}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ReleaseResponse) GetReleased() []byte {
@@ -2524,7 +2620,7 @@ type UplinkOpening struct {
 
 func (x *UplinkOpening) Reset() {
 	*x = UplinkOpening{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2632,7 @@ func (x *UplinkOpening) String() string {
 func (*UplinkOpening) ProtoMessage() {}
 
 func (x *UplinkOpening) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[48]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2645,7 @@ func (x *UplinkOpening) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UplinkOpening.ProtoReflect.Descriptor instead.
 func (*UplinkOpening) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{48}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UplinkOpening) GetId() uint64 {
@@ -2612,7 +2708,7 @@ type UplinkReleased struct {
 
 func (x *UplinkReleased) Reset() {
 	*x = UplinkReleased{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2624,7 +2720,7 @@ func (x *UplinkReleased) String() string {
 func (*UplinkReleased) ProtoMessage() {}
 
 func (x *UplinkReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[49]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2637,7 +2733,7 @@ func (x *UplinkReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UplinkReleased.ProtoReflect.Descriptor instead.
 func (*UplinkReleased) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{49}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UplinkReleased) GetId() uint64 {
@@ -2672,7 +2768,7 @@ type UplinkHealth struct {
 
 func (x *UplinkHealth) Reset() {
 	*x = UplinkHealth{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2780,7 @@ func (x *UplinkHealth) String() string {
 func (*UplinkHealth) ProtoMessage() {}
 
 func (x *UplinkHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[50]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +2793,7 @@ func (x *UplinkHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UplinkHealth.ProtoReflect.Descriptor instead.
 func (*UplinkHealth) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{50}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UplinkHealth) GetTicket() uint64 {
@@ -2729,7 +2825,7 @@ type AddRequestRequest struct {
 
 func (x *AddRequestRequest) Reset() {
 	*x = AddRequestRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2837,7 @@ func (x *AddRequestRequest) String() string {
 func (*AddRequestRequest) ProtoMessage() {}
 
 func (x *AddRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[51]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2850,7 @@ func (x *AddRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddRequestRequest.ProtoReflect.Descriptor instead.
 func (*AddRequestRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{51}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *AddRequestRequest) GetKind() string {
@@ -2815,7 +2911,7 @@ type AddRequestResponse struct {
 
 func (x *AddRequestResponse) Reset() {
 	*x = AddRequestResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2827,7 +2923,7 @@ func (x *AddRequestResponse) String() string {
 func (*AddRequestResponse) ProtoMessage() {}
 
 func (x *AddRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[52]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2840,7 +2936,7 @@ func (x *AddRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddRequestResponse.ProtoReflect.Descriptor instead.
 func (*AddRequestResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{52}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AddRequestResponse) GetRequest() uint64 {
@@ -2858,7 +2954,7 @@ type ListRequestsRequest struct {
 
 func (x *ListRequestsRequest) Reset() {
 	*x = ListRequestsRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2870,7 +2966,7 @@ func (x *ListRequestsRequest) String() string {
 func (*ListRequestsRequest) ProtoMessage() {}
 
 func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[53]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2883,7 +2979,7 @@ func (x *ListRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{53}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{55}
 }
 
 type ListRequestsResponse struct {
@@ -2895,7 +2991,7 @@ type ListRequestsResponse struct {
 
 func (x *ListRequestsResponse) Reset() {
 	*x = ListRequestsResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3003,7 @@ func (x *ListRequestsResponse) String() string {
 func (*ListRequestsResponse) ProtoMessage() {}
 
 func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[54]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3016,7 @@ func (x *ListRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{54}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListRequestsResponse) GetRequests() []*LegalRequest {
@@ -2950,7 +3046,7 @@ type LegalRequest struct {
 
 func (x *LegalRequest) Reset() {
 	*x = LegalRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3058,7 @@ func (x *LegalRequest) String() string {
 func (*LegalRequest) ProtoMessage() {}
 
 func (x *LegalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[55]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3071,7 @@ func (x *LegalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LegalRequest.ProtoReflect.Descriptor instead.
 func (*LegalRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{55}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *LegalRequest) GetRequest() uint64 {
@@ -3072,7 +3168,7 @@ type DecideRequestRequest struct {
 
 func (x *DecideRequestRequest) Reset() {
 	*x = DecideRequestRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3180,7 @@ func (x *DecideRequestRequest) String() string {
 func (*DecideRequestRequest) ProtoMessage() {}
 
 func (x *DecideRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[56]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3193,7 @@ func (x *DecideRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequestRequest.ProtoReflect.Descriptor instead.
 func (*DecideRequestRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{56}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *DecideRequestRequest) GetRequest() uint64 {
@@ -3122,7 +3218,7 @@ type DecideRequestResponse struct {
 
 func (x *DecideRequestResponse) Reset() {
 	*x = DecideRequestResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3230,7 @@ func (x *DecideRequestResponse) String() string {
 func (*DecideRequestResponse) ProtoMessage() {}
 
 func (x *DecideRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[57]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3243,7 @@ func (x *DecideRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideRequestResponse.ProtoReflect.Descriptor instead.
 func (*DecideRequestResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{57}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{59}
 }
 
 type ListDisclosuresRequest struct {
@@ -3158,7 +3254,7 @@ type ListDisclosuresRequest struct {
 
 func (x *ListDisclosuresRequest) Reset() {
 	*x = ListDisclosuresRequest{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3170,7 +3266,7 @@ func (x *ListDisclosuresRequest) String() string {
 func (*ListDisclosuresRequest) ProtoMessage() {}
 
 func (x *ListDisclosuresRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[58]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3183,7 +3279,7 @@ func (x *ListDisclosuresRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDisclosuresRequest.ProtoReflect.Descriptor instead.
 func (*ListDisclosuresRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{58}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{60}
 }
 
 type ListDisclosuresResponse struct {
@@ -3195,7 +3291,7 @@ type ListDisclosuresResponse struct {
 
 func (x *ListDisclosuresResponse) Reset() {
 	*x = ListDisclosuresResponse{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[59]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +3303,7 @@ func (x *ListDisclosuresResponse) String() string {
 func (*ListDisclosuresResponse) ProtoMessage() {}
 
 func (x *ListDisclosuresResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[59]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +3316,7 @@ func (x *ListDisclosuresResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDisclosuresResponse.ProtoReflect.Descriptor instead.
 func (*ListDisclosuresResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{59}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListDisclosuresResponse) GetDisclosures() []*Disclosure {
@@ -3243,7 +3339,7 @@ type Disclosure struct {
 
 func (x *Disclosure) Reset() {
 	*x = Disclosure{}
-	mi := &file_latchkey_v1_desk_proto_msgTypes[60]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3255,7 +3351,7 @@ func (x *Disclosure) String() string {
 func (*Disclosure) ProtoMessage() {}
 
 func (x *Disclosure) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_v1_desk_proto_msgTypes[60]
+	mi := &file_latchkey_v1_desk_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3268,7 +3364,7 @@ func (x *Disclosure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disclosure.ProtoReflect.Descriptor instead.
 func (*Disclosure) Descriptor() ([]byte, []int) {
-	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{60}
+	return file_latchkey_v1_desk_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Disclosure) GetRequest() uint64 {
@@ -3387,7 +3483,12 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\tR\aversion\"0\n" +
 	"\x04Rule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05words\x18\x02 \x01(\tR\x05words\")\n" +
+	"\x05words\x18\x02 \x01(\tR\x05words\"\x11\n" +
+	"\x0fListMineRequest\"\x8e\x01\n" +
+	"\x10ListMineResponse\x127\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x19.latchkey.v1.DeskDecisionR\tdecisions\x12'\n" +
+	"\x05rules\x18\x02 \x03(\v2\x11.latchkey.v1.RuleR\x05rules\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\")\n" +
 	"\fAuditRequest\x12\x19\n" +
 	"\bsince_ms\x18\x01 \x01(\x03R\asinceMs\"\x98\x01\n" +
 	"\rAuditResponse\x127\n" +
@@ -3529,7 +3630,7 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\tGetTicket\x12\x1d.latchkey.v1.GetTicketRequest\x1a\x1e.latchkey.v1.GetTicketResponse\x12M\n" +
 	"\n" +
 	"PutMessage\x12\x1e.latchkey.v1.PutMessageRequest\x1a\x1f.latchkey.v1.PutMessageResponse\x12P\n" +
-	"\vCloseTicket\x12\x1f.latchkey.v1.CloseTicketRequest\x1a .latchkey.v1.CloseTicketResponse2\xa5\b\n" +
+	"\vCloseTicket\x12\x1f.latchkey.v1.CloseTicketRequest\x1a .latchkey.v1.CloseTicketResponse2\xee\b\n" +
 	"\vDeskService\x12M\n" +
 	"\n" +
 	"BeginShift\x12\x1e.latchkey.v1.BeginShiftRequest\x1a\x1f.latchkey.v1.BeginShiftResponse\x12M\n" +
@@ -3546,7 +3647,8 @@ const file_latchkey_v1_desk_proto_rawDesc = "" +
 	"\vOpenGranted\x12\x1f.latchkey.v1.OpenGrantedRequest\x1a .latchkey.v1.OpenGrantedResponse\x12A\n" +
 	"\x06Access\x12\x1a.latchkey.v1.AccessRequest\x1a\x1b.latchkey.v1.AccessResponse\x12D\n" +
 	"\aRelease\x12\x1b.latchkey.v1.ReleaseRequest\x1a\x1c.latchkey.v1.ReleaseResponse\x12D\n" +
-	"\aExplain\x12\x1b.latchkey.v1.ExplainRequest\x1a\x1c.latchkey.v1.ExplainResponse\x12>\n" +
+	"\aExplain\x12\x1b.latchkey.v1.ExplainRequest\x1a\x1c.latchkey.v1.ExplainResponse\x12G\n" +
+	"\bListMine\x12\x1c.latchkey.v1.ListMineRequest\x1a\x1d.latchkey.v1.ListMineResponse\x12>\n" +
 	"\x05Audit\x12\x19.latchkey.v1.AuditRequest\x1a\x1a.latchkey.v1.AuditResponse\x12J\n" +
 	"\tReinstate\x12\x1d.latchkey.v1.ReinstateRequest\x1a\x1e.latchkey.v1.ReinstateResponse2\xe8\x02\n" +
 	"\fLegalService\x12M\n" +
@@ -3569,7 +3671,7 @@ func file_latchkey_v1_desk_proto_rawDescGZIP() []byte {
 }
 
 var file_latchkey_v1_desk_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_latchkey_v1_desk_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_latchkey_v1_desk_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_latchkey_v1_desk_proto_goTypes = []any{
 	(OpeningResult)(0),              // 0: latchkey.v1.OpeningResult
 	(*ApplyRequest)(nil),            // 1: latchkey.v1.ApplyRequest
@@ -3597,44 +3699,46 @@ var file_latchkey_v1_desk_proto_goTypes = []any{
 	(*ExplainRequest)(nil),          // 23: latchkey.v1.ExplainRequest
 	(*ExplainResponse)(nil),         // 24: latchkey.v1.ExplainResponse
 	(*Rule)(nil),                    // 25: latchkey.v1.Rule
-	(*AuditRequest)(nil),            // 26: latchkey.v1.AuditRequest
-	(*AuditResponse)(nil),           // 27: latchkey.v1.AuditResponse
-	(*ReinstateRequest)(nil),        // 28: latchkey.v1.ReinstateRequest
-	(*ReinstateResponse)(nil),       // 29: latchkey.v1.ReinstateResponse
-	(*DeskDecision)(nil),            // 30: latchkey.v1.DeskDecision
-	(*Finding)(nil),                 // 31: latchkey.v1.Finding
-	(*BeginShiftRequest)(nil),       // 32: latchkey.v1.BeginShiftRequest
-	(*BeginShiftResponse)(nil),      // 33: latchkey.v1.BeginShiftResponse
-	(*StartShiftRequest)(nil),       // 34: latchkey.v1.StartShiftRequest
-	(*StartShiftResponse)(nil),      // 35: latchkey.v1.StartShiftResponse
-	(*EndShiftRequest)(nil),         // 36: latchkey.v1.EndShiftRequest
-	(*EndShiftResponse)(nil),        // 37: latchkey.v1.EndShiftResponse
-	(*ListDeskRequest)(nil),         // 38: latchkey.v1.ListDeskRequest
-	(*TakeTicketRequest)(nil),       // 39: latchkey.v1.TakeTicketRequest
-	(*TakeTicketResponse)(nil),      // 40: latchkey.v1.TakeTicketResponse
-	(*ListGrantedRequest)(nil),      // 41: latchkey.v1.ListGrantedRequest
-	(*ListGrantedResponse)(nil),     // 42: latchkey.v1.ListGrantedResponse
-	(*OpenGrantedRequest)(nil),      // 43: latchkey.v1.OpenGrantedRequest
-	(*OpenGrantedResponse)(nil),     // 44: latchkey.v1.OpenGrantedResponse
-	(*AccessRequest)(nil),           // 45: latchkey.v1.AccessRequest
-	(*AccessResponse)(nil),          // 46: latchkey.v1.AccessResponse
-	(*ReleaseRequest)(nil),          // 47: latchkey.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),         // 48: latchkey.v1.ReleaseResponse
-	(*UplinkOpening)(nil),           // 49: latchkey.v1.UplinkOpening
-	(*UplinkReleased)(nil),          // 50: latchkey.v1.UplinkReleased
-	(*UplinkHealth)(nil),            // 51: latchkey.v1.UplinkHealth
-	(*AddRequestRequest)(nil),       // 52: latchkey.v1.AddRequestRequest
-	(*AddRequestResponse)(nil),      // 53: latchkey.v1.AddRequestResponse
-	(*ListRequestsRequest)(nil),     // 54: latchkey.v1.ListRequestsRequest
-	(*ListRequestsResponse)(nil),    // 55: latchkey.v1.ListRequestsResponse
-	(*LegalRequest)(nil),            // 56: latchkey.v1.LegalRequest
-	(*DecideRequestRequest)(nil),    // 57: latchkey.v1.DecideRequestRequest
-	(*DecideRequestResponse)(nil),   // 58: latchkey.v1.DecideRequestResponse
-	(*ListDisclosuresRequest)(nil),  // 59: latchkey.v1.ListDisclosuresRequest
-	(*ListDisclosuresResponse)(nil), // 60: latchkey.v1.ListDisclosuresResponse
-	(*Disclosure)(nil),              // 61: latchkey.v1.Disclosure
-	(*Letter)(nil),                  // 62: latchkey.v1.Letter
-	(*LinkEpoch)(nil),               // 63: latchkey.v1.LinkEpoch
+	(*ListMineRequest)(nil),         // 26: latchkey.v1.ListMineRequest
+	(*ListMineResponse)(nil),        // 27: latchkey.v1.ListMineResponse
+	(*AuditRequest)(nil),            // 28: latchkey.v1.AuditRequest
+	(*AuditResponse)(nil),           // 29: latchkey.v1.AuditResponse
+	(*ReinstateRequest)(nil),        // 30: latchkey.v1.ReinstateRequest
+	(*ReinstateResponse)(nil),       // 31: latchkey.v1.ReinstateResponse
+	(*DeskDecision)(nil),            // 32: latchkey.v1.DeskDecision
+	(*Finding)(nil),                 // 33: latchkey.v1.Finding
+	(*BeginShiftRequest)(nil),       // 34: latchkey.v1.BeginShiftRequest
+	(*BeginShiftResponse)(nil),      // 35: latchkey.v1.BeginShiftResponse
+	(*StartShiftRequest)(nil),       // 36: latchkey.v1.StartShiftRequest
+	(*StartShiftResponse)(nil),      // 37: latchkey.v1.StartShiftResponse
+	(*EndShiftRequest)(nil),         // 38: latchkey.v1.EndShiftRequest
+	(*EndShiftResponse)(nil),        // 39: latchkey.v1.EndShiftResponse
+	(*ListDeskRequest)(nil),         // 40: latchkey.v1.ListDeskRequest
+	(*TakeTicketRequest)(nil),       // 41: latchkey.v1.TakeTicketRequest
+	(*TakeTicketResponse)(nil),      // 42: latchkey.v1.TakeTicketResponse
+	(*ListGrantedRequest)(nil),      // 43: latchkey.v1.ListGrantedRequest
+	(*ListGrantedResponse)(nil),     // 44: latchkey.v1.ListGrantedResponse
+	(*OpenGrantedRequest)(nil),      // 45: latchkey.v1.OpenGrantedRequest
+	(*OpenGrantedResponse)(nil),     // 46: latchkey.v1.OpenGrantedResponse
+	(*AccessRequest)(nil),           // 47: latchkey.v1.AccessRequest
+	(*AccessResponse)(nil),          // 48: latchkey.v1.AccessResponse
+	(*ReleaseRequest)(nil),          // 49: latchkey.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),         // 50: latchkey.v1.ReleaseResponse
+	(*UplinkOpening)(nil),           // 51: latchkey.v1.UplinkOpening
+	(*UplinkReleased)(nil),          // 52: latchkey.v1.UplinkReleased
+	(*UplinkHealth)(nil),            // 53: latchkey.v1.UplinkHealth
+	(*AddRequestRequest)(nil),       // 54: latchkey.v1.AddRequestRequest
+	(*AddRequestResponse)(nil),      // 55: latchkey.v1.AddRequestResponse
+	(*ListRequestsRequest)(nil),     // 56: latchkey.v1.ListRequestsRequest
+	(*ListRequestsResponse)(nil),    // 57: latchkey.v1.ListRequestsResponse
+	(*LegalRequest)(nil),            // 58: latchkey.v1.LegalRequest
+	(*DecideRequestRequest)(nil),    // 59: latchkey.v1.DecideRequestRequest
+	(*DecideRequestResponse)(nil),   // 60: latchkey.v1.DecideRequestResponse
+	(*ListDisclosuresRequest)(nil),  // 61: latchkey.v1.ListDisclosuresRequest
+	(*ListDisclosuresResponse)(nil), // 62: latchkey.v1.ListDisclosuresResponse
+	(*Disclosure)(nil),              // 63: latchkey.v1.Disclosure
+	(*Letter)(nil),                  // 64: latchkey.v1.Letter
+	(*LinkEpoch)(nil),               // 65: latchkey.v1.LinkEpoch
 }
 var file_latchkey_v1_desk_proto_depIdxs = []int32{
 	5,  // 0: latchkey.v1.ListApplicantsResponse.applicants:type_name -> latchkey.v1.Application
@@ -3644,73 +3748,77 @@ var file_latchkey_v1_desk_proto_depIdxs = []int32{
 	15, // 4: latchkey.v1.GetTicketResponse.ticket:type_name -> latchkey.v1.Ticket
 	10, // 5: latchkey.v1.GetTicketResponse.agent:type_name -> latchkey.v1.StaffEntry
 	18, // 6: latchkey.v1.GetTicketResponse.readers:type_name -> latchkey.v1.Reader
-	62, // 7: latchkey.v1.PutMessageRequest.letters:type_name -> latchkey.v1.Letter
+	64, // 7: latchkey.v1.PutMessageRequest.letters:type_name -> latchkey.v1.Letter
 	25, // 8: latchkey.v1.ExplainResponse.rules:type_name -> latchkey.v1.Rule
-	30, // 9: latchkey.v1.AuditResponse.decisions:type_name -> latchkey.v1.DeskDecision
-	31, // 10: latchkey.v1.AuditResponse.findings:type_name -> latchkey.v1.Finding
-	63, // 11: latchkey.v1.OpenGrantedResponse.epochs:type_name -> latchkey.v1.LinkEpoch
-	0,  // 12: latchkey.v1.UplinkReleased.result:type_name -> latchkey.v1.OpeningResult
-	56, // 13: latchkey.v1.ListRequestsResponse.requests:type_name -> latchkey.v1.LegalRequest
-	61, // 14: latchkey.v1.ListDisclosuresResponse.disclosures:type_name -> latchkey.v1.Disclosure
-	1,  // 15: latchkey.v1.StaffService.Apply:input_type -> latchkey.v1.ApplyRequest
-	3,  // 16: latchkey.v1.StaffService.ListApplicants:input_type -> latchkey.v1.ListApplicantsRequest
-	6,  // 17: latchkey.v1.StaffService.PublishStaff:input_type -> latchkey.v1.PublishStaffRequest
-	8,  // 18: latchkey.v1.StaffService.ListStaff:input_type -> latchkey.v1.ListStaffRequest
-	11, // 19: latchkey.v1.TicketService.OpenTicket:input_type -> latchkey.v1.OpenTicketRequest
-	13, // 20: latchkey.v1.TicketService.ListTickets:input_type -> latchkey.v1.ListTicketsRequest
-	16, // 21: latchkey.v1.TicketService.GetTicket:input_type -> latchkey.v1.GetTicketRequest
-	19, // 22: latchkey.v1.TicketService.PutMessage:input_type -> latchkey.v1.PutMessageRequest
-	21, // 23: latchkey.v1.TicketService.CloseTicket:input_type -> latchkey.v1.CloseTicketRequest
-	32, // 24: latchkey.v1.DeskService.BeginShift:input_type -> latchkey.v1.BeginShiftRequest
-	34, // 25: latchkey.v1.DeskService.StartShift:input_type -> latchkey.v1.StartShiftRequest
-	36, // 26: latchkey.v1.DeskService.EndShift:input_type -> latchkey.v1.EndShiftRequest
-	38, // 27: latchkey.v1.DeskService.ListDesk:input_type -> latchkey.v1.ListDeskRequest
-	39, // 28: latchkey.v1.DeskService.TakeTicket:input_type -> latchkey.v1.TakeTicketRequest
-	16, // 29: latchkey.v1.DeskService.ReadTicket:input_type -> latchkey.v1.GetTicketRequest
-	19, // 30: latchkey.v1.DeskService.Reply:input_type -> latchkey.v1.PutMessageRequest
-	41, // 31: latchkey.v1.DeskService.ListGranted:input_type -> latchkey.v1.ListGrantedRequest
-	43, // 32: latchkey.v1.DeskService.OpenGranted:input_type -> latchkey.v1.OpenGrantedRequest
-	45, // 33: latchkey.v1.DeskService.Access:input_type -> latchkey.v1.AccessRequest
-	47, // 34: latchkey.v1.DeskService.Release:input_type -> latchkey.v1.ReleaseRequest
-	23, // 35: latchkey.v1.DeskService.Explain:input_type -> latchkey.v1.ExplainRequest
-	26, // 36: latchkey.v1.DeskService.Audit:input_type -> latchkey.v1.AuditRequest
-	28, // 37: latchkey.v1.DeskService.Reinstate:input_type -> latchkey.v1.ReinstateRequest
-	52, // 38: latchkey.v1.LegalService.AddRequest:input_type -> latchkey.v1.AddRequestRequest
-	54, // 39: latchkey.v1.LegalService.ListRequests:input_type -> latchkey.v1.ListRequestsRequest
-	57, // 40: latchkey.v1.LegalService.DecideRequest:input_type -> latchkey.v1.DecideRequestRequest
-	59, // 41: latchkey.v1.LegalService.ListDisclosures:input_type -> latchkey.v1.ListDisclosuresRequest
-	2,  // 42: latchkey.v1.StaffService.Apply:output_type -> latchkey.v1.ApplyResponse
-	4,  // 43: latchkey.v1.StaffService.ListApplicants:output_type -> latchkey.v1.ListApplicantsResponse
-	7,  // 44: latchkey.v1.StaffService.PublishStaff:output_type -> latchkey.v1.PublishStaffResponse
-	9,  // 45: latchkey.v1.StaffService.ListStaff:output_type -> latchkey.v1.ListStaffResponse
-	12, // 46: latchkey.v1.TicketService.OpenTicket:output_type -> latchkey.v1.OpenTicketResponse
-	14, // 47: latchkey.v1.TicketService.ListTickets:output_type -> latchkey.v1.ListTicketsResponse
-	17, // 48: latchkey.v1.TicketService.GetTicket:output_type -> latchkey.v1.GetTicketResponse
-	20, // 49: latchkey.v1.TicketService.PutMessage:output_type -> latchkey.v1.PutMessageResponse
-	22, // 50: latchkey.v1.TicketService.CloseTicket:output_type -> latchkey.v1.CloseTicketResponse
-	33, // 51: latchkey.v1.DeskService.BeginShift:output_type -> latchkey.v1.BeginShiftResponse
-	35, // 52: latchkey.v1.DeskService.StartShift:output_type -> latchkey.v1.StartShiftResponse
-	37, // 53: latchkey.v1.DeskService.EndShift:output_type -> latchkey.v1.EndShiftResponse
-	14, // 54: latchkey.v1.DeskService.ListDesk:output_type -> latchkey.v1.ListTicketsResponse
-	40, // 55: latchkey.v1.DeskService.TakeTicket:output_type -> latchkey.v1.TakeTicketResponse
-	17, // 56: latchkey.v1.DeskService.ReadTicket:output_type -> latchkey.v1.GetTicketResponse
-	20, // 57: latchkey.v1.DeskService.Reply:output_type -> latchkey.v1.PutMessageResponse
-	42, // 58: latchkey.v1.DeskService.ListGranted:output_type -> latchkey.v1.ListGrantedResponse
-	44, // 59: latchkey.v1.DeskService.OpenGranted:output_type -> latchkey.v1.OpenGrantedResponse
-	46, // 60: latchkey.v1.DeskService.Access:output_type -> latchkey.v1.AccessResponse
-	48, // 61: latchkey.v1.DeskService.Release:output_type -> latchkey.v1.ReleaseResponse
-	24, // 62: latchkey.v1.DeskService.Explain:output_type -> latchkey.v1.ExplainResponse
-	27, // 63: latchkey.v1.DeskService.Audit:output_type -> latchkey.v1.AuditResponse
-	29, // 64: latchkey.v1.DeskService.Reinstate:output_type -> latchkey.v1.ReinstateResponse
-	53, // 65: latchkey.v1.LegalService.AddRequest:output_type -> latchkey.v1.AddRequestResponse
-	55, // 66: latchkey.v1.LegalService.ListRequests:output_type -> latchkey.v1.ListRequestsResponse
-	58, // 67: latchkey.v1.LegalService.DecideRequest:output_type -> latchkey.v1.DecideRequestResponse
-	60, // 68: latchkey.v1.LegalService.ListDisclosures:output_type -> latchkey.v1.ListDisclosuresResponse
-	42, // [42:69] is the sub-list for method output_type
-	15, // [15:42] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	32, // 9: latchkey.v1.ListMineResponse.decisions:type_name -> latchkey.v1.DeskDecision
+	25, // 10: latchkey.v1.ListMineResponse.rules:type_name -> latchkey.v1.Rule
+	32, // 11: latchkey.v1.AuditResponse.decisions:type_name -> latchkey.v1.DeskDecision
+	33, // 12: latchkey.v1.AuditResponse.findings:type_name -> latchkey.v1.Finding
+	65, // 13: latchkey.v1.OpenGrantedResponse.epochs:type_name -> latchkey.v1.LinkEpoch
+	0,  // 14: latchkey.v1.UplinkReleased.result:type_name -> latchkey.v1.OpeningResult
+	58, // 15: latchkey.v1.ListRequestsResponse.requests:type_name -> latchkey.v1.LegalRequest
+	63, // 16: latchkey.v1.ListDisclosuresResponse.disclosures:type_name -> latchkey.v1.Disclosure
+	1,  // 17: latchkey.v1.StaffService.Apply:input_type -> latchkey.v1.ApplyRequest
+	3,  // 18: latchkey.v1.StaffService.ListApplicants:input_type -> latchkey.v1.ListApplicantsRequest
+	6,  // 19: latchkey.v1.StaffService.PublishStaff:input_type -> latchkey.v1.PublishStaffRequest
+	8,  // 20: latchkey.v1.StaffService.ListStaff:input_type -> latchkey.v1.ListStaffRequest
+	11, // 21: latchkey.v1.TicketService.OpenTicket:input_type -> latchkey.v1.OpenTicketRequest
+	13, // 22: latchkey.v1.TicketService.ListTickets:input_type -> latchkey.v1.ListTicketsRequest
+	16, // 23: latchkey.v1.TicketService.GetTicket:input_type -> latchkey.v1.GetTicketRequest
+	19, // 24: latchkey.v1.TicketService.PutMessage:input_type -> latchkey.v1.PutMessageRequest
+	21, // 25: latchkey.v1.TicketService.CloseTicket:input_type -> latchkey.v1.CloseTicketRequest
+	34, // 26: latchkey.v1.DeskService.BeginShift:input_type -> latchkey.v1.BeginShiftRequest
+	36, // 27: latchkey.v1.DeskService.StartShift:input_type -> latchkey.v1.StartShiftRequest
+	38, // 28: latchkey.v1.DeskService.EndShift:input_type -> latchkey.v1.EndShiftRequest
+	40, // 29: latchkey.v1.DeskService.ListDesk:input_type -> latchkey.v1.ListDeskRequest
+	41, // 30: latchkey.v1.DeskService.TakeTicket:input_type -> latchkey.v1.TakeTicketRequest
+	16, // 31: latchkey.v1.DeskService.ReadTicket:input_type -> latchkey.v1.GetTicketRequest
+	19, // 32: latchkey.v1.DeskService.Reply:input_type -> latchkey.v1.PutMessageRequest
+	43, // 33: latchkey.v1.DeskService.ListGranted:input_type -> latchkey.v1.ListGrantedRequest
+	45, // 34: latchkey.v1.DeskService.OpenGranted:input_type -> latchkey.v1.OpenGrantedRequest
+	47, // 35: latchkey.v1.DeskService.Access:input_type -> latchkey.v1.AccessRequest
+	49, // 36: latchkey.v1.DeskService.Release:input_type -> latchkey.v1.ReleaseRequest
+	23, // 37: latchkey.v1.DeskService.Explain:input_type -> latchkey.v1.ExplainRequest
+	26, // 38: latchkey.v1.DeskService.ListMine:input_type -> latchkey.v1.ListMineRequest
+	28, // 39: latchkey.v1.DeskService.Audit:input_type -> latchkey.v1.AuditRequest
+	30, // 40: latchkey.v1.DeskService.Reinstate:input_type -> latchkey.v1.ReinstateRequest
+	54, // 41: latchkey.v1.LegalService.AddRequest:input_type -> latchkey.v1.AddRequestRequest
+	56, // 42: latchkey.v1.LegalService.ListRequests:input_type -> latchkey.v1.ListRequestsRequest
+	59, // 43: latchkey.v1.LegalService.DecideRequest:input_type -> latchkey.v1.DecideRequestRequest
+	61, // 44: latchkey.v1.LegalService.ListDisclosures:input_type -> latchkey.v1.ListDisclosuresRequest
+	2,  // 45: latchkey.v1.StaffService.Apply:output_type -> latchkey.v1.ApplyResponse
+	4,  // 46: latchkey.v1.StaffService.ListApplicants:output_type -> latchkey.v1.ListApplicantsResponse
+	7,  // 47: latchkey.v1.StaffService.PublishStaff:output_type -> latchkey.v1.PublishStaffResponse
+	9,  // 48: latchkey.v1.StaffService.ListStaff:output_type -> latchkey.v1.ListStaffResponse
+	12, // 49: latchkey.v1.TicketService.OpenTicket:output_type -> latchkey.v1.OpenTicketResponse
+	14, // 50: latchkey.v1.TicketService.ListTickets:output_type -> latchkey.v1.ListTicketsResponse
+	17, // 51: latchkey.v1.TicketService.GetTicket:output_type -> latchkey.v1.GetTicketResponse
+	20, // 52: latchkey.v1.TicketService.PutMessage:output_type -> latchkey.v1.PutMessageResponse
+	22, // 53: latchkey.v1.TicketService.CloseTicket:output_type -> latchkey.v1.CloseTicketResponse
+	35, // 54: latchkey.v1.DeskService.BeginShift:output_type -> latchkey.v1.BeginShiftResponse
+	37, // 55: latchkey.v1.DeskService.StartShift:output_type -> latchkey.v1.StartShiftResponse
+	39, // 56: latchkey.v1.DeskService.EndShift:output_type -> latchkey.v1.EndShiftResponse
+	14, // 57: latchkey.v1.DeskService.ListDesk:output_type -> latchkey.v1.ListTicketsResponse
+	42, // 58: latchkey.v1.DeskService.TakeTicket:output_type -> latchkey.v1.TakeTicketResponse
+	17, // 59: latchkey.v1.DeskService.ReadTicket:output_type -> latchkey.v1.GetTicketResponse
+	20, // 60: latchkey.v1.DeskService.Reply:output_type -> latchkey.v1.PutMessageResponse
+	44, // 61: latchkey.v1.DeskService.ListGranted:output_type -> latchkey.v1.ListGrantedResponse
+	46, // 62: latchkey.v1.DeskService.OpenGranted:output_type -> latchkey.v1.OpenGrantedResponse
+	48, // 63: latchkey.v1.DeskService.Access:output_type -> latchkey.v1.AccessResponse
+	50, // 64: latchkey.v1.DeskService.Release:output_type -> latchkey.v1.ReleaseResponse
+	24, // 65: latchkey.v1.DeskService.Explain:output_type -> latchkey.v1.ExplainResponse
+	27, // 66: latchkey.v1.DeskService.ListMine:output_type -> latchkey.v1.ListMineResponse
+	29, // 67: latchkey.v1.DeskService.Audit:output_type -> latchkey.v1.AuditResponse
+	31, // 68: latchkey.v1.DeskService.Reinstate:output_type -> latchkey.v1.ReinstateResponse
+	55, // 69: latchkey.v1.LegalService.AddRequest:output_type -> latchkey.v1.AddRequestResponse
+	57, // 70: latchkey.v1.LegalService.ListRequests:output_type -> latchkey.v1.ListRequestsResponse
+	60, // 71: latchkey.v1.LegalService.DecideRequest:output_type -> latchkey.v1.DecideRequestResponse
+	62, // 72: latchkey.v1.LegalService.ListDisclosures:output_type -> latchkey.v1.ListDisclosuresResponse
+	45, // [45:73] is the sub-list for method output_type
+	17, // [17:45] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_v1_desk_proto_init() }
@@ -3726,7 +3834,7 @@ func file_latchkey_v1_desk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_v1_desk_proto_rawDesc), len(file_latchkey_v1_desk_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   61,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

@@ -87,6 +87,8 @@ const (
 	DeskServiceReleaseProcedure = "/latchkey.v1.DeskService/Release"
 	// DeskServiceExplainProcedure is the fully-qualified name of the DeskService's Explain RPC.
 	DeskServiceExplainProcedure = "/latchkey.v1.DeskService/Explain"
+	// DeskServiceListMineProcedure is the fully-qualified name of the DeskService's ListMine RPC.
+	DeskServiceListMineProcedure = "/latchkey.v1.DeskService/ListMine"
 	// DeskServiceAuditProcedure is the fully-qualified name of the DeskService's Audit RPC.
 	DeskServiceAuditProcedure = "/latchkey.v1.DeskService/Audit"
 	// DeskServiceReinstateProcedure is the fully-qualified name of the DeskService's Reinstate RPC.
@@ -467,6 +469,8 @@ type DeskServiceClient interface {
 	Release(context.Context, *connect.Request[v1.ReleaseRequest]) (*connect.Response[v1.ReleaseResponse], error)
 	// Explain answers "could X do Y?" by the policies in force.
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
+	// ListMine returns what the caller himself has asked, and what the rules said.
+	ListMine(context.Context, *connect.Request[v1.ListMineRequest]) (*connect.Response[v1.ListMineResponse], error)
 	// Audit returns what was asked of the desk, for auditors.
 	Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error)
 	// Reinstate ends a suspension; what was counted before does not count again.
@@ -556,6 +560,12 @@ func NewDeskServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(deskServiceMethods.ByName("Explain")),
 			connect.WithClientOptions(opts...),
 		),
+		listMine: connect.NewClient[v1.ListMineRequest, v1.ListMineResponse](
+			httpClient,
+			baseURL+DeskServiceListMineProcedure,
+			connect.WithSchema(deskServiceMethods.ByName("ListMine")),
+			connect.WithClientOptions(opts...),
+		),
 		audit: connect.NewClient[v1.AuditRequest, v1.AuditResponse](
 			httpClient,
 			baseURL+DeskServiceAuditProcedure,
@@ -585,6 +595,7 @@ type deskServiceClient struct {
 	access      *connect.Client[v1.AccessRequest, v1.AccessResponse]
 	release     *connect.Client[v1.ReleaseRequest, v1.ReleaseResponse]
 	explain     *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
+	listMine    *connect.Client[v1.ListMineRequest, v1.ListMineResponse]
 	audit       *connect.Client[v1.AuditRequest, v1.AuditResponse]
 	reinstate   *connect.Client[v1.ReinstateRequest, v1.ReinstateResponse]
 }
@@ -649,6 +660,11 @@ func (c *deskServiceClient) Explain(ctx context.Context, req *connect.Request[v1
 	return c.explain.CallUnary(ctx, req)
 }
 
+// ListMine calls latchkey.v1.DeskService.ListMine.
+func (c *deskServiceClient) ListMine(ctx context.Context, req *connect.Request[v1.ListMineRequest]) (*connect.Response[v1.ListMineResponse], error) {
+	return c.listMine.CallUnary(ctx, req)
+}
+
 // Audit calls latchkey.v1.DeskService.Audit.
 func (c *deskServiceClient) Audit(ctx context.Context, req *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error) {
 	return c.audit.CallUnary(ctx, req)
@@ -682,6 +698,8 @@ type DeskServiceHandler interface {
 	Release(context.Context, *connect.Request[v1.ReleaseRequest]) (*connect.Response[v1.ReleaseResponse], error)
 	// Explain answers "could X do Y?" by the policies in force.
 	Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error)
+	// ListMine returns what the caller himself has asked, and what the rules said.
+	ListMine(context.Context, *connect.Request[v1.ListMineRequest]) (*connect.Response[v1.ListMineResponse], error)
 	// Audit returns what was asked of the desk, for auditors.
 	Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error)
 	// Reinstate ends a suspension; what was counted before does not count again.
@@ -767,6 +785,12 @@ func NewDeskServiceHandler(svc DeskServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(deskServiceMethods.ByName("Explain")),
 		connect.WithHandlerOptions(opts...),
 	)
+	deskServiceListMineHandler := connect.NewUnaryHandler(
+		DeskServiceListMineProcedure,
+		svc.ListMine,
+		connect.WithSchema(deskServiceMethods.ByName("ListMine")),
+		connect.WithHandlerOptions(opts...),
+	)
 	deskServiceAuditHandler := connect.NewUnaryHandler(
 		DeskServiceAuditProcedure,
 		svc.Audit,
@@ -805,6 +829,8 @@ func NewDeskServiceHandler(svc DeskServiceHandler, opts ...connect.HandlerOption
 			deskServiceReleaseHandler.ServeHTTP(w, r)
 		case DeskServiceExplainProcedure:
 			deskServiceExplainHandler.ServeHTTP(w, r)
+		case DeskServiceListMineProcedure:
+			deskServiceListMineHandler.ServeHTTP(w, r)
 		case DeskServiceAuditProcedure:
 			deskServiceAuditHandler.ServeHTTP(w, r)
 		case DeskServiceReinstateProcedure:
@@ -864,6 +890,10 @@ func (UnimplementedDeskServiceHandler) Release(context.Context, *connect.Request
 
 func (UnimplementedDeskServiceHandler) Explain(context.Context, *connect.Request[v1.ExplainRequest]) (*connect.Response[v1.ExplainResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.DeskService.Explain is not implemented"))
+}
+
+func (UnimplementedDeskServiceHandler) ListMine(context.Context, *connect.Request[v1.ListMineRequest]) (*connect.Response[v1.ListMineResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.v1.DeskService.ListMine is not implemented"))
 }
 
 func (UnimplementedDeskServiceHandler) Audit(context.Context, *connect.Request[v1.AuditRequest]) (*connect.Response[v1.AuditResponse], error) {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/v1/desk.proto.
  */
 export const file_latchkey_v1_desk: GenFile = /*@__PURE__*/
-  fileDesc("ChZsYXRjaGtleS92MS9kZXNrLnByb3RvEgtsYXRjaGtleS52MSIpCgxBcHBseVJlcXVlc3QSDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwiDwoNQXBwbHlSZXNwb25zZSIXChVMaXN0QXBwbGljYW50c1JlcXVlc3QiRgoWTGlzdEFwcGxpY2FudHNSZXNwb25zZRIsCgphcHBsaWNhbnRzGAEgAygLMhgubGF0Y2hrZXkudjEuQXBwbGljYXRpb24iPQoLQXBwbGljYXRpb24SDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwSEwoLcmVjZWl2ZWRfbXMYAyABKAMiIwoTUHVibGlzaFN0YWZmUmVxdWVzdBIMCgRub3RlGAEgASgMIhYKFFB1Ymxpc2hTdGFmZlJlc3BvbnNlIh4KEExpc3RTdGFmZlJlcXVlc3QSCgoCaWQYASABKAkiOwoRTGlzdFN0YWZmUmVzcG9uc2USJgoFc3RhZmYYASADKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5IikKClN0YWZmRW50cnkSDAoEbm90ZRgBIAEoDBINCgVwcm9vZhgCIAEoDCIiChFPcGVuVGlja2V0UmVxdWVzdBINCgV0b3BpYxgBIAEoCSJMChJPcGVuVGlja2V0UmVzcG9uc2USDgoGdGlja2V0GAEgASgEEiYKBWFnZW50GAIgASgLMhcubGF0Y2hrZXkudjEuU3RhZmZFbnRyeSIUChJMaXN0VGlja2V0c1JlcXVlc3QiOwoTTGlzdFRpY2tldHNSZXNwb25zZRIkCgd0aWNrZXRzGAEgAygLMhMubGF0Y2hrZXkudjEuVGlja2V0IpEBCgZUaWNrZXQSDgoGdGlja2V0GAEgASgEEg0KBXRvcGljGAIgASgJEg0KBXN0YXRlGAMgASgJEhEKCW9wZW5lZF9tcxgEIAEoAxISCgp1cGRhdGVkX21zGAUgASgDEg0KBWFnZW50GAYgASgJEhAKCG1lc3NhZ2VzGAcgASgNEhEKCWhvdXNlaG9sZBgIIAEoDCIiChBHZXRUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCKnAQoRR2V0VGlja2V0UmVzcG9uc2USIwoGdGlja2V0GAEgASgLMhMubGF0Y2hrZXkudjEuVGlja2V0Eg8KB2xldHRlcnMYAiADKAwSJgoFYWdlbnQYAyABKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5Eg4KBmhlYWx0aBgEIAMoDBIkCgdyZWFkZXJzGAUgAygLMhMubGF0Y2hrZXkudjEuUmVhZGVyIiwKBlJlYWRlchILCgNraWQYASABKAwSCQoBeBgCIAEoDBIKCgJlZBgDIAEoDCJJChFQdXRNZXNzYWdlUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSJAoHbGV0dGVycxgCIAMoCzITLmxhdGNoa2V5LnYxLkxldHRlciIUChJQdXRNZXNzYWdlUmVzcG9uc2UiJAoSQ2xvc2VUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCIVChNDbG9zZVRpY2tldFJlc3BvbnNlIoIBCg5FeHBsYWluUmVxdWVzdBIMCgRyb2xlGAEgASgJEg4KBmFjdGlvbhgCIAEoCRIQCghhc3NpZ25lZBgDIAEoCBIMCgRvcGVuGAQgASgIEg8KB2dyYW50ZWQYBSABKAgSDwoHdHJhaW5lZBgGIAEoCBIQCghzdHJlbmd0aBgHIAEoCSJVCg9FeHBsYWluUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIgCgVydWxlcxgCIAMoCzIRLmxhdGNoa2V5LnYxLlJ1bGUSDwoHdmVyc2lvbhgDIAEoCSIjCgRSdWxlEgwKBG5hbWUYASABKAkSDQoFd29yZHMYAiABKAkiIAoMQXVkaXRSZXF1ZXN0EhAKCHNpbmNlX21zGAEgASgDIngKDUF1ZGl0UmVzcG9uc2USLAoJZGVjaXNpb25zGAEgAygLMhkubGF0Y2hrZXkudjEuRGVza0RlY2lzaW9uEiYKCGZpbmRpbmdzGAIgAygLMhQubGF0Y2hrZXkudjEuRmluZGluZxIRCglzdXNwZW5kZWQYAyADKAkiIQoQUmVpbnN0YXRlUmVxdWVzdBINCgVzdGFmZhgBIAEoCSITChFSZWluc3RhdGVSZXNwb25zZSJ6CgxEZXNrRGVjaXNpb24SDQoFYXRfbXMYASABKAMSDQoFc3RhZmYYAiABKAkSDAoEcm9sZRgDIAEoCRIOCgZhY3Rpb24YBCABKAkSDgoGdGlja2V0GAUgASgEEg8KB2FsbG93ZWQYBiABKAgSDQoFcnVsZXMYByABKAkiRAoHRmluZGluZxINCgVzdGFmZhgBIAEoCRIMCgRraW5kGAIgASgJEg0KBWNvdW50GAMgASgNEg0KBWxpbWl0GAQgASgNIiAKEUJlZ2luU2hpZnRSZXF1ZXN0EgsKA2tpZBgBIAEoDCIzChJCZWdpblNoaWZ0UmVzcG9uc2USDQoFbm9uY2UYASABKAwSDgoGc2VydmVyGAIgASgJIiEKEVN0YXJ0U2hpZnRSZXF1ZXN0EgwKBG5vdGUYASABKAwiMgoSU3RhcnRTaGlmdFJlc3BvbnNlEg0KBXRva2VuGAEgASgJEg0KBXN0YWZmGAIgASgMIhEKD0VuZFNoaWZ0UmVxdWVzdCISChBFbmRTaGlmdFJlc3BvbnNlIhEKD0xpc3REZXNrUmVxdWVzdCIjChFUYWtlVGlja2V0UmVxdWVzdBIOCgZ0aWNrZXQYASABKAQiFAoSVGFrZVRpY2tldFJlc3BvbnNlIiQKEkxpc3RHcmFudGVkUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQiJAoTTGlzdEdyYW50ZWRSZXNwb25zZRINCgVub3RlcxgBIAMoDCIzChJPcGVuR3JhbnRlZFJlcXVlc3QSDgoGdGlja2V0GAEgASgEEg0KBWdyYW50GAIgASgMIn0KE09wZW5HcmFudGVkUmVzcG9uc2USDAoEbm90ZRgBIAEoDBINCgVwcm9vZhgCIAEoDBIPCgdjYXBzdWxlGAMgASgMEiYKBmVwb2NocxgEIAMoCzIWLmxhdGNoa2V5LnYxLkxpbmtFcG9jaBIQCghvcGVyYXRvchgFIAEoCSI/Cg1BY2Nlc3NSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDBIPCgdlbnRyaWVzGAMgAygMIi0KDkFjY2Vzc1Jlc3BvbnNlEgwKBG5vdGUYASABKAwSDQoFcHJvb2YYAiABKAwiPQoOUmVsZWFzZVJlcXVlc3QSDgoGdGlja2V0GAEgASgEEg0KBWdyYW50GAIgASgMEgwKBG5vdGUYAyABKAwiIwoPUmVsZWFzZVJlc3BvbnNlEhAKCHJlbGVhc2VkGAEgASgMIncKDVVwbGlua09wZW5pbmcSCgoCaWQYASABKAQSDAoEbm90ZRgCIAEoDBINCgVzdGFmZhgDIAEoDBITCgtzdGFmZl9wcm9vZhgEIAEoDBIMCgRtYXNrGAUgASgMEgsKA3NlcRgGIAEoBBINCgVwcm9vZhgHIAEoDCJaCg5VcGxpbmtSZWxlYXNlZBIKCgJpZBgBIAEoBBIqCgZyZXN1bHQYAiABKA4yGi5sYXRjaGtleS52MS5PcGVuaW5nUmVzdWx0EhAKCHJlbGVhc2VkGAMgASgMIi4KDFVwbGlua0hlYWx0aBIOCgZ0aWNrZXQYASABKAQSDgoGbGV0dGVyGAIgASgMIocBChFBZGRSZXF1ZXN0UmVxdWVzdBIMCgRraW5kGAEgASgJEg8KB2NvdW50cnkYAiABKAkSEQoJaG91c2Vob2xkGAMgASgMEgwKBGZyb20YBCABKAMSDQoFdW50aWwYBSABKAMSEAoIZG9jdW1lbnQYBiABKAwSEQoJZ2FnX3VudGlsGAcgASgDIiUKEkFkZFJlcXVlc3RSZXNwb25zZRIPCgdyZXF1ZXN0GAEgASgEIhUKE0xpc3RSZXF1ZXN0c1JlcXVlc3QiQwoUTGlzdFJlcXVlc3RzUmVzcG9uc2USKwoIcmVxdWVzdHMYASADKAsyGS5sYXRjaGtleS52MS5MZWdhbFJlcXVlc3Qi3gEKDExlZ2FsUmVxdWVzdBIPCgdyZXF1ZXN0GAEgASgEEgwKBGtpbmQYAiABKAkSDwoHY291bnRyeRgDIAEoCRIRCglob3VzZWhvbGQYBCABKAwSDAoEZnJvbRgFIAEoAxINCgV1bnRpbBgGIAEoAxIQCghkb2N1bWVudBgHIAEoDBIRCglnYWdfdW50aWwYCCABKAMSDQoFc3RhdGUYCSABKAkSEgoKZW50ZXJlZF9ieRgKIAEoCRISCgpkZWNpZGVkX2J5GAsgASgJEhIKCmVudGVyZWRfbXMYDCABKAMiOQoURGVjaWRlUmVxdWVzdFJlcXVlc3QSDwoHcmVxdWVzdBgBIAEoBBIQCghkaXNjbG9zZRgCIAEoCCIXChVEZWNpZGVSZXF1ZXN0UmVzcG9uc2UiGAoWTGlzdERpc2Nsb3N1cmVzUmVxdWVzdCJHChdMaXN0RGlzY2xvc3VyZXNSZXNwb25zZRIsCgtkaXNjbG9zdXJlcxgBIAMoCzIXLmxhdGNoa2V5LnYxLkRpc2Nsb3N1cmUiWwoKRGlzY2xvc3VyZRIPCgdyZXF1ZXN0GAEgASgEEgwKBGtpbmQYAiABKAkSDwoHY291bnRyeRgDIAEoCRIPCgdsaXN0aW5nGAQgASgJEgwKBHNhbHQYBSABKAwqgwEKDU9wZW5pbmdSZXN1bHQSHgoaT1BFTklOR19SRVNVTFRfVU5TUEVDSUZJRUQQABIbChdPUEVOSU5HX1JFU1VMVF9SRUxFQVNFRBABEhoKFk9QRU5JTkdfUkVTVUxUX1JFRlVTRUQQAhIZChVPUEVOSU5HX1JFU1VMVF9GQUlMRUQQAzLKAgoMU3RhZmZTZXJ2aWNlEj4KBUFwcGx5EhkubGF0Y2hrZXkudjEuQXBwbHlSZXF1ZXN0GhoubGF0Y2hrZXkudjEuQXBwbHlSZXNwb25zZRJZCg5MaXN0QXBwbGljYW50cxIiLmxhdGNoa2V5LnYxLkxpc3RBcHBsaWNhbnRzUmVxdWVzdBojLmxhdGNoa2V5LnYxLkxpc3RBcHBsaWNhbnRzUmVzcG9uc2USUwoMUHVibGlzaFN0YWZmEiAubGF0Y2hrZXkudjEuUHVibGlzaFN0YWZmUmVxdWVzdBohLmxhdGNoa2V5LnYxLlB1Ymxpc2hTdGFmZlJlc3BvbnNlEkoKCUxpc3RTdGFmZhIdLmxhdGNoa2V5LnYxLkxpc3RTdGFmZlJlcXVlc3QaHi5sYXRjaGtleS52MS5MaXN0U3RhZmZSZXNwb25zZTKdAwoNVGlja2V0U2VydmljZRJNCgpPcGVuVGlja2V0Eh4ubGF0Y2hrZXkudjEuT3BlblRpY2tldFJlcXVlc3QaHy5sYXRjaGtleS52MS5PcGVuVGlja2V0UmVzcG9uc2USUAoLTGlzdFRpY2tldHMSHy5sYXRjaGtleS52MS5MaXN0VGlja2V0c1JlcXVlc3QaIC5sYXRjaGtleS52MS5MaXN0VGlja2V0c1Jlc3BvbnNlEkoKCUdldFRpY2tldBIdLmxhdGNoa2V5LnYxLkdldFRpY2tldFJlcXVlc3QaHi5sYXRjaGtleS52MS5HZXRUaWNrZXRSZXNwb25zZRJNCgpQdXRNZXNzYWdlEh4ubGF0Y2hrZXkudjEuUHV0TWVzc2FnZVJlcXVlc3QaHy5sYXRjaGtleS52MS5QdXRNZXNzYWdlUmVzcG9uc2USUAoLQ2xvc2VUaWNrZXQSHy5sYXRjaGtleS52MS5DbG9zZVRpY2tldFJlcXVlc3QaIC5sYXRjaGtleS52MS5DbG9zZVRpY2tldFJlc3BvbnNlMqUICgtEZXNrU2VydmljZRJNCgpCZWdpblNoaWZ0Eh4ubGF0Y2hrZXkudjEuQmVnaW5TaGlmdFJlcXVlc3QaHy5sYXRjaGtleS52MS5CZWdpblNoaWZ0UmVzcG9uc2USTQoKU3RhcnRTaGlmdBIeLmxhdGNoa2V5LnYxLlN0YXJ0U2hpZnRSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuU3RhcnRTaGlmdFJlc3BvbnNlEkcKCEVuZFNoaWZ0EhwubGF0Y2hrZXkudjEuRW5kU2hpZnRSZXF1ZXN0Gh0ubGF0Y2hrZXkudjEuRW5kU2hpZnRSZXNwb25zZRJKCghMaXN0RGVzaxIcLmxhdGNoa2V5LnYxLkxpc3REZXNrUmVxdWVzdBogLmxhdGNoa2V5LnYxLkxpc3RUaWNrZXRzUmVzcG9uc2USTQoKVGFrZVRpY2tldBIeLmxhdGNoa2V5LnYxLlRha2VUaWNrZXRSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuVGFrZVRpY2tldFJlc3BvbnNlEksKClJlYWRUaWNrZXQSHS5sYXRjaGtleS52MS5HZXRUaWNrZXRSZXF1ZXN0Gh4ubGF0Y2hrZXkudjEuR2V0VGlja2V0UmVzcG9uc2USSAoFUmVwbHkSHi5sYXRjaGtleS52MS5QdXRNZXNzYWdlUmVxdWVzdBofLmxhdGNoa2V5LnYxLlB1dE1lc3NhZ2VSZXNwb25zZRJQCgtMaXN0R3JhbnRlZBIfLmxhdGNoa2V5LnYxLkxpc3RHcmFudGVkUmVxdWVzdBogLmxhdGNoa2V5LnYxLkxpc3RHcmFudGVkUmVzcG9uc2USUAoLT3BlbkdyYW50ZWQSHy5sYXRjaGtleS52MS5PcGVuR3JhbnRlZFJlcXVlc3QaIC5sYXRjaGtleS52MS5PcGVuR3JhbnRlZFJlc3BvbnNlEkEKBkFjY2VzcxIaLmxhdGNoa2V5LnYxLkFjY2Vzc1JlcXVlc3QaGy5sYXRjaGtleS52MS5BY2Nlc3NSZXNwb25zZRJECgdSZWxlYXNlEhsubGF0Y2hrZXkudjEuUmVsZWFzZVJlcXVlc3QaHC5sYXRjaGtleS52MS5SZWxlYXNlUmVzcG9uc2USRAoHRXhwbGFpbhIbLmxhdGNoa2V5LnYxLkV4cGxhaW5SZXF1ZXN0GhwubGF0Y2hrZXkudjEuRXhwbGFpblJlc3BvbnNlEj4KBUF1ZGl0EhkubGF0Y2hrZXkudjEuQXVkaXRSZXF1ZXN0GhoubGF0Y2hrZXkudjEuQXVkaXRSZXNwb25zZRJKCglSZWluc3RhdGUSHS5sYXRjaGtleS52MS5SZWluc3RhdGVSZXF1ZXN0Gh4ubGF0Y2hrZXkudjEuUmVpbnN0YXRlUmVzcG9uc2Uy6AIKDExlZ2FsU2VydmljZRJNCgpBZGRSZXF1ZXN0Eh4ubGF0Y2hrZXkudjEuQWRkUmVxdWVzdFJlcXVlc3QaHy5sYXRjaGtleS52MS5BZGRSZXF1ZXN0UmVzcG9uc2USUwoMTGlzdFJlcXVlc3RzEiAubGF0Y2hrZXkudjEuTGlzdFJlcXVlc3RzUmVxdWVzdBohLmxhdGNoa2V5LnYxLkxpc3RSZXF1ZXN0c1Jlc3BvbnNlElYKDURlY2lkZVJlcXVlc3QSIS5sYXRjaGtleS52MS5EZWNpZGVSZXF1ZXN0UmVxdWVzdBoiLmxhdGNoa2V5LnYxLkRlY2lkZVJlcXVlc3RSZXNwb25zZRJcCg9MaXN0RGlzY2xvc3VyZXMSIy5sYXRjaGtleS52MS5MaXN0RGlzY2xvc3VyZXNSZXF1ZXN0GiQubGF0Y2hrZXkudjEuTGlzdERpc2Nsb3N1cmVzUmVzcG9uc2VCO1o5bGF0Y2hrZXkuZGV2L2xhdGNoa2V5L2ludGVybmFsL2FwaS9sYXRjaGtleS92MTtsYXRjaGtleXYxYgZwcm90bzM", [file_latchkey_v1_latchkey, file_latchkey_v1_link]);
+  fileDesc("ChZsYXRjaGtleS92MS9kZXNrLnByb3RvEgtsYXRjaGtleS52MSIpCgxBcHBseVJlcXVlc3QSDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwiDwoNQXBwbHlSZXNwb25zZSIXChVMaXN0QXBwbGljYW50c1JlcXVlc3QiRgoWTGlzdEFwcGxpY2FudHNSZXNwb25zZRIsCgphcHBsaWNhbnRzGAEgAygLMhgubGF0Y2hrZXkudjEuQXBwbGljYXRpb24iPQoLQXBwbGljYXRpb24SDAoEbm90ZRgBIAEoDBILCgNtYWMYAiABKAwSEwoLcmVjZWl2ZWRfbXMYAyABKAMiIwoTUHVibGlzaFN0YWZmUmVxdWVzdBIMCgRub3RlGAEgASgMIhYKFFB1Ymxpc2hTdGFmZlJlc3BvbnNlIh4KEExpc3RTdGFmZlJlcXVlc3QSCgoCaWQYASABKAkiOwoRTGlzdFN0YWZmUmVzcG9uc2USJgoFc3RhZmYYASADKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5IikKClN0YWZmRW50cnkSDAoEbm90ZRgBIAEoDBINCgVwcm9vZhgCIAEoDCIiChFPcGVuVGlja2V0UmVxdWVzdBINCgV0b3BpYxgBIAEoCSJMChJPcGVuVGlja2V0UmVzcG9uc2USDgoGdGlja2V0GAEgASgEEiYKBWFnZW50GAIgASgLMhcubGF0Y2hrZXkudjEuU3RhZmZFbnRyeSIUChJMaXN0VGlja2V0c1JlcXVlc3QiOwoTTGlzdFRpY2tldHNSZXNwb25zZRIkCgd0aWNrZXRzGAEgAygLMhMubGF0Y2hrZXkudjEuVGlja2V0IpEBCgZUaWNrZXQSDgoGdGlja2V0GAEgASgEEg0KBXRvcGljGAIgASgJEg0KBXN0YXRlGAMgASgJEhEKCW9wZW5lZF9tcxgEIAEoAxISCgp1cGRhdGVkX21zGAUgASgDEg0KBWFnZW50GAYgASgJEhAKCG1lc3NhZ2VzGAcgASgNEhEKCWhvdXNlaG9sZBgIIAEoDCIiChBHZXRUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCKnAQoRR2V0VGlja2V0UmVzcG9uc2USIwoGdGlja2V0GAEgASgLMhMubGF0Y2hrZXkudjEuVGlja2V0Eg8KB2xldHRlcnMYAiADKAwSJgoFYWdlbnQYAyABKAsyFy5sYXRjaGtleS52MS5TdGFmZkVudHJ5Eg4KBmhlYWx0aBgEIAMoDBIkCgdyZWFkZXJzGAUgAygLMhMubGF0Y2hrZXkudjEuUmVhZGVyIiwKBlJlYWRlchILCgNraWQYASABKAwSCQoBeBgCIAEoDBIKCgJlZBgDIAEoDCJJChFQdXRNZXNzYWdlUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSJAoHbGV0dGVycxgCIAMoCzITLmxhdGNoa2V5LnYxLkxldHRlciIUChJQdXRNZXNzYWdlUmVzcG9uc2UiJAoSQ2xvc2VUaWNrZXRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBCIVChNDbG9zZVRpY2tldFJlc3BvbnNlIoIBCg5FeHBsYWluUmVxdWVzdBIMCgRyb2xlGAEgASgJEg4KBmFjdGlvbhgCIAEoCRIQCghhc3NpZ25lZBgDIAEoCBIMCgRvcGVuGAQgASgIEg8KB2dyYW50ZWQYBSABKAgSDwoHdHJhaW5lZBgGIAEoCBIQCghzdHJlbmd0aBgHIAEoCSJVCg9FeHBsYWluUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIgCgVydWxlcxgCIAMoCzIRLmxhdGNoa2V5LnYxLlJ1bGUSDwoHdmVyc2lvbhgDIAEoCSIjCgRSdWxlEgwKBG5hbWUYASABKAkSDQoFd29yZHMYAiABKAkiEQoPTGlzdE1pbmVSZXF1ZXN0InMKEExpc3RNaW5lUmVzcG9uc2USLAoJZGVjaXNpb25zGAEgAygLMhkubGF0Y2hrZXkudjEuRGVza0RlY2lzaW9uEiAKBXJ1bGVzGAIgAygLMhEubGF0Y2hrZXkudjEuUnVsZRIPCgd2ZXJzaW9uGAMgASgJIiAKDEF1ZGl0UmVxdWVzdBIQCghzaW5jZV9tcxgBIAEoAyJ4Cg1BdWRpdFJlc3BvbnNlEiwKCWRlY2lzaW9ucxgBIAMoCzIZLmxhdGNoa2V5LnYxLkRlc2tEZWNpc2lvbhImCghmaW5kaW5ncxgCIAMoCzIULmxhdGNoa2V5LnYxLkZpbmRpbmcSEQoJc3VzcGVuZGVkGAMgAygJIiEKEFJlaW5zdGF0ZVJlcXVlc3QSDQoFc3RhZmYYASABKAkiEwoRUmVpbnN0YXRlUmVzcG9uc2UiegoMRGVza0RlY2lzaW9uEg0KBWF0X21zGAEgASgDEg0KBXN0YWZmGAIgASgJEgwKBHJvbGUYAyABKAkSDgoGYWN0aW9uGAQgASgJEg4KBnRpY2tldBgFIAEoBBIPCgdhbGxvd2VkGAYgASgIEg0KBXJ1bGVzGAcgASgJIkQKB0ZpbmRpbmcSDQoFc3RhZmYYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoDRINCgVsaW1pdBgEIAEoDSIgChFCZWdpblNoaWZ0UmVxdWVzdBILCgNraWQYASABKAwiMwoSQmVnaW5TaGlmdFJlc3BvbnNlEg0KBW5vbmNlGAEgASgMEg4KBnNlcnZlchgCIAEoCSIhChFTdGFydFNoaWZ0UmVxdWVzdBIMCgRub3RlGAEgASgMIjIKElN0YXJ0U2hpZnRSZXNwb25zZRINCgV0b2tlbhgBIAEoCRINCgVzdGFmZhgCIAEoDCIRCg9FbmRTaGlmdFJlcXVlc3QiEgoQRW5kU2hpZnRSZXNwb25zZSIRCg9MaXN0RGVza1JlcXVlc3QiIwoRVGFrZVRpY2tldFJlcXVlc3QSDgoGdGlja2V0GAEgASgEIhQKElRha2VUaWNrZXRSZXNwb25zZSIkChJMaXN0R3JhbnRlZFJlcXVlc3QSDgoGdGlja2V0GAEgASgEIiQKE0xpc3RHcmFudGVkUmVzcG9uc2USDQoFbm90ZXMYASADKAwiMwoST3BlbkdyYW50ZWRSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDCJ9ChNPcGVuR3JhbnRlZFJlc3BvbnNlEgwKBG5vdGUYASABKAwSDQoFcHJvb2YYAiABKAwSDwoHY2Fwc3VsZRgDIAEoDBImCgZlcG9jaHMYBCADKAsyFi5sYXRjaGtleS52MS5MaW5rRXBvY2gSEAoIb3BlcmF0b3IYBSABKAkiPwoNQWNjZXNzUmVxdWVzdBIOCgZ0aWNrZXQYASABKAQSDQoFZ3JhbnQYAiABKAwSDwoHZW50cmllcxgDIAMoDCItCg5BY2Nlc3NSZXNwb25zZRIMCgRub3RlGAEgASgMEg0KBXByb29mGAIgASgMIj0KDlJlbGVhc2VSZXF1ZXN0Eg4KBnRpY2tldBgBIAEoBBINCgVncmFudBgCIAEoDBIMCgRub3RlGAMgASgMIiMKD1JlbGVhc2VSZXNwb25zZRIQCghyZWxlYXNlZBgBIAEoDCJ3Cg1VcGxpbmtPcGVuaW5nEgoKAmlkGAEgASgEEgwKBG5vdGUYAiABKAwSDQoFc3RhZmYYAyABKAwSEwoLc3RhZmZfcHJvb2YYBCABKAwSDAoEbWFzaxgFIAEoDBILCgNzZXEYBiABKAQSDQoFcHJvb2YYByABKAwiWgoOVXBsaW5rUmVsZWFzZWQSCgoCaWQYASABKAQSKgoGcmVzdWx0GAIgASgOMhoubGF0Y2hrZXkudjEuT3BlbmluZ1Jlc3VsdBIQCghyZWxlYXNlZBgDIAEoDCIuCgxVcGxpbmtIZWFsdGgSDgoGdGlja2V0GAEgASgEEg4KBmxldHRlchgCIAEoDCKHAQoRQWRkUmVxdWVzdFJlcXVlc3QSDAoEa2luZBgBIAEoCRIPCgdjb3VudHJ5GAIgASgJEhEKCWhvdXNlaG9sZBgDIAEoDBIMCgRmcm9tGAQgASgDEg0KBXVudGlsGAUgASgDEhAKCGRvY3VtZW50GAYgASgMEhEKCWdhZ191bnRpbBgHIAEoAyIlChJBZGRSZXF1ZXN0UmVzcG9uc2USDwoHcmVxdWVzdBgBIAEoBCIVChNMaXN0UmVxdWVzdHNSZXF1ZXN0IkMKFExpc3RSZXF1ZXN0c1Jlc3BvbnNlEisKCHJlcXVlc3RzGAEgAygLMhkubGF0Y2hrZXkudjEuTGVnYWxSZXF1ZXN0It4BCgxMZWdhbFJlcXVlc3QSDwoHcmVxdWVzdBgBIAEoBBIMCgRraW5kGAIgASgJEg8KB2NvdW50cnkYAyABKAkSEQoJaG91c2Vob2xkGAQgASgMEgwKBGZyb20YBSABKAMSDQoFdW50aWwYBiABKAMSEAoIZG9jdW1lbnQYByABKAwSEQoJZ2FnX3VudGlsGAggASgDEg0KBXN0YXRlGAkgASgJEhIKCmVudGVyZWRfYnkYCiABKAkSEgoKZGVjaWRlZF9ieRgLIAEoCRISCgplbnRlcmVkX21zGAwgASgDIjkKFERlY2lkZVJlcXVlc3RSZXF1ZXN0Eg8KB3JlcXVlc3QYASABKAQSEAoIZGlzY2xvc2UYAiABKAgiFwoVRGVjaWRlUmVxdWVzdFJlc3BvbnNlIhgKFkxpc3REaXNjbG9zdXJlc1JlcXVlc3QiRwoXTGlzdERpc2Nsb3N1cmVzUmVzcG9uc2USLAoLZGlzY2xvc3VyZXMYASADKAsyFy5sYXRjaGtleS52MS5EaXNjbG9zdXJlIlsKCkRpc2Nsb3N1cmUSDwoHcmVxdWVzdBgBIAEoBBIMCgRraW5kGAIgASgJEg8KB2NvdW50cnkYAyABKAkSDwoHbGlzdGluZxgEIAEoCRIMCgRzYWx0GAUgASgMKoMBCg1PcGVuaW5nUmVzdWx0Eh4KGk9QRU5JTkdfUkVTVUxUX1VOU1BFQ0lGSUVEEAASGwoXT1BFTklOR19SRVNVTFRfUkVMRUFTRUQQARIaChZPUEVOSU5HX1JFU1VMVF9SRUZVU0VEEAISGQoVT1BFTklOR19SRVNVTFRfRkFJTEVEEAMyygIKDFN0YWZmU2VydmljZRI+CgVBcHBseRIZLmxhdGNoa2V5LnYxLkFwcGx5UmVxdWVzdBoaLmxhdGNoa2V5LnYxLkFwcGx5UmVzcG9uc2USWQoOTGlzdEFwcGxpY2FudHMSIi5sYXRjaGtleS52MS5MaXN0QXBwbGljYW50c1JlcXVlc3QaIy5sYXRjaGtleS52MS5MaXN0QXBwbGljYW50c1Jlc3BvbnNlElMKDFB1Ymxpc2hTdGFmZhIgLmxhdGNoa2V5LnYxLlB1Ymxpc2hTdGFmZlJlcXVlc3QaIS5sYXRjaGtleS52MS5QdWJsaXNoU3RhZmZSZXNwb25zZRJKCglMaXN0U3RhZmYSHS5sYXRjaGtleS52MS5MaXN0U3RhZmZSZXF1ZXN0Gh4ubGF0Y2hrZXkudjEuTGlzdFN0YWZmUmVzcG9uc2UynQMKDVRpY2tldFNlcnZpY2USTQoKT3BlblRpY2tldBIeLmxhdGNoa2V5LnYxLk9wZW5UaWNrZXRSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuT3BlblRpY2tldFJlc3BvbnNlElAKC0xpc3RUaWNrZXRzEh8ubGF0Y2hrZXkudjEuTGlzdFRpY2tldHNSZXF1ZXN0GiAubGF0Y2hrZXkudjEuTGlzdFRpY2tldHNSZXNwb25zZRJKCglHZXRUaWNrZXQSHS5sYXRjaGtleS52MS5HZXRUaWNrZXRSZXF1ZXN0Gh4ubGF0Y2hrZXkudjEuR2V0VGlja2V0UmVzcG9uc2USTQoKUHV0TWVzc2FnZRIeLmxhdGNoa2V5LnYxLlB1dE1lc3NhZ2VSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuUHV0TWVzc2FnZVJlc3BvbnNlElAKC0Nsb3NlVGlja2V0Eh8ubGF0Y2hrZXkudjEuQ2xvc2VUaWNrZXRSZXF1ZXN0GiAubGF0Y2hrZXkudjEuQ2xvc2VUaWNrZXRSZXNwb25zZTLuCAoLRGVza1NlcnZpY2USTQoKQmVnaW5TaGlmdBIeLmxhdGNoa2V5LnYxLkJlZ2luU2hpZnRSZXF1ZXN0Gh8ubGF0Y2hrZXkudjEuQmVnaW5TaGlmdFJlc3BvbnNlEk0KClN0YXJ0U2hpZnQSHi5sYXRjaGtleS52MS5TdGFydFNoaWZ0UmVxdWVzdBofLmxhdGNoa2V5LnYxLlN0YXJ0U2hpZnRSZXNwb25zZRJHCghFbmRTaGlmdBIcLmxhdGNoa2V5LnYxLkVuZFNoaWZ0UmVxdWVzdBodLmxhdGNoa2V5LnYxLkVuZFNoaWZ0UmVzcG9uc2USSgoITGlzdERlc2sSHC5sYXRjaGtleS52MS5MaXN0RGVza1JlcXVlc3QaIC5sYXRjaGtleS52MS5MaXN0VGlja2V0c1Jlc3BvbnNlEk0KClRha2VUaWNrZXQSHi5sYXRjaGtleS52MS5UYWtlVGlja2V0UmVxdWVzdBofLmxhdGNoa2V5LnYxLlRha2VUaWNrZXRSZXNwb25zZRJLCgpSZWFkVGlja2V0Eh0ubGF0Y2hrZXkudjEuR2V0VGlja2V0UmVxdWVzdBoeLmxhdGNoa2V5LnYxLkdldFRpY2tldFJlc3BvbnNlEkgKBVJlcGx5Eh4ubGF0Y2hrZXkudjEuUHV0TWVzc2FnZVJlcXVlc3QaHy5sYXRjaGtleS52MS5QdXRNZXNzYWdlUmVzcG9uc2USUAoLTGlzdEdyYW50ZWQSHy5sYXRjaGtleS52MS5MaXN0R3JhbnRlZFJlcXVlc3QaIC5sYXRjaGtleS52MS5MaXN0R3JhbnRlZFJlc3BvbnNlElAKC09wZW5HcmFudGVkEh8ubGF0Y2hrZXkudjEuT3BlbkdyYW50ZWRSZXF1ZXN0GiAubGF0Y2hrZXkudjEuT3BlbkdyYW50ZWRSZXNwb25zZRJBCgZBY2Nlc3MSGi5sYXRjaGtleS52MS5BY2Nlc3NSZXF1ZXN0GhsubGF0Y2hrZXkudjEuQWNjZXNzUmVzcG9uc2USRAoHUmVsZWFzZRIbLmxhdGNoa2V5LnYxLlJlbGVhc2VSZXF1ZXN0GhwubGF0Y2hrZXkudjEuUmVsZWFzZVJlc3BvbnNlEkQKB0V4cGxhaW4SGy5sYXRjaGtleS52MS5FeHBsYWluUmVxdWVzdBocLmxhdGNoa2V5LnYxLkV4cGxhaW5SZXNwb25zZRJHCghMaXN0TWluZRIcLmxhdGNoa2V5LnYxLkxpc3RNaW5lUmVxdWVzdBodLmxhdGNoa2V5LnYxLkxpc3RNaW5lUmVzcG9uc2USPgoFQXVkaXQSGS5sYXRjaGtleS52MS5BdWRpdFJlcXVlc3QaGi5sYXRjaGtleS52MS5BdWRpdFJlc3BvbnNlEkoKCVJlaW5zdGF0ZRIdLmxhdGNoa2V5LnYxLlJlaW5zdGF0ZVJlcXVlc3QaHi5sYXRjaGtleS52MS5SZWluc3RhdGVSZXNwb25zZTLoAgoMTGVnYWxTZXJ2aWNlEk0KCkFkZFJlcXVlc3QSHi5sYXRjaGtleS52MS5BZGRSZXF1ZXN0UmVxdWVzdBofLmxhdGNoa2V5LnYxLkFkZFJlcXVlc3RSZXNwb25zZRJTCgxMaXN0UmVxdWVzdHMSIC5sYXRjaGtleS52MS5MaXN0UmVxdWVzdHNSZXF1ZXN0GiEubGF0Y2hrZXkudjEuTGlzdFJlcXVlc3RzUmVzcG9uc2USVgoNRGVjaWRlUmVxdWVzdBIhLmxhdGNoa2V5LnYxLkRlY2lkZVJlcXVlc3RSZXF1ZXN0GiIubGF0Y2hrZXkudjEuRGVjaWRlUmVxdWVzdFJlc3BvbnNlElwKD0xpc3REaXNjbG9zdXJlcxIjLmxhdGNoa2V5LnYxLkxpc3REaXNjbG9zdXJlc1JlcXVlc3QaJC5sYXRjaGtleS52MS5MaXN0RGlzY2xvc3VyZXNSZXNwb25zZUI7WjlsYXRjaGtleS5kZXYvbGF0Y2hrZXkvaW50ZXJuYWwvYXBpL2xhdGNoa2V5L3YxO2xhdGNoa2V5djFiBnByb3RvMw", [file_latchkey_v1_latchkey, file_latchkey_v1_link]);
 
 /**
  * @generated from message latchkey.v1.ApplyRequest
@@ -600,6 +600,52 @@ export const RuleSchema: GenMessage<Rule> = /*@__PURE__*/
   messageDesc(file_latchkey_v1_desk, 24);
 
 /**
+ * @generated from message latchkey.v1.ListMineRequest
+ */
+export type ListMineRequest = Message<"latchkey.v1.ListMineRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.v1.ListMineRequest.
+ * Use `create(ListMineRequestSchema)` to create a new message.
+ */
+export const ListMineRequestSchema: GenMessage<ListMineRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 25);
+
+/**
+ * @generated from message latchkey.v1.ListMineResponse
+ */
+export type ListMineResponse = Message<"latchkey.v1.ListMineResponse"> & {
+  /**
+   * newest first, of a week
+   *
+   * @generated from field: repeated latchkey.v1.DeskDecision decisions = 1;
+   */
+  decisions: DeskDecision[];
+
+  /**
+   * all in force, which explain them
+   *
+   * @generated from field: repeated latchkey.v1.Rule rules = 2;
+   */
+  rules: Rule[];
+
+  /**
+   * their hash
+   *
+   * @generated from field: string version = 3;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message latchkey.v1.ListMineResponse.
+ * Use `create(ListMineResponseSchema)` to create a new message.
+ */
+export const ListMineResponseSchema: GenMessage<ListMineResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_v1_desk, 26);
+
+/**
  * @generated from message latchkey.v1.AuditRequest
  */
 export type AuditRequest = Message<"latchkey.v1.AuditRequest"> & {
@@ -614,7 +660,7 @@ export type AuditRequest = Message<"latchkey.v1.AuditRequest"> & {
  * Use `create(AuditRequestSchema)` to create a new message.
  */
 export const AuditRequestSchema: GenMessage<AuditRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 25);
+  messageDesc(file_latchkey_v1_desk, 27);
 
 /**
  * @generated from message latchkey.v1.AuditResponse
@@ -645,7 +691,7 @@ export type AuditResponse = Message<"latchkey.v1.AuditResponse"> & {
  * Use `create(AuditResponseSchema)` to create a new message.
  */
 export const AuditResponseSchema: GenMessage<AuditResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 26);
+  messageDesc(file_latchkey_v1_desk, 28);
 
 /**
  * @generated from message latchkey.v1.ReinstateRequest
@@ -664,7 +710,7 @@ export type ReinstateRequest = Message<"latchkey.v1.ReinstateRequest"> & {
  * Use `create(ReinstateRequestSchema)` to create a new message.
  */
 export const ReinstateRequestSchema: GenMessage<ReinstateRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 27);
+  messageDesc(file_latchkey_v1_desk, 29);
 
 /**
  * @generated from message latchkey.v1.ReinstateResponse
@@ -677,7 +723,7 @@ export type ReinstateResponse = Message<"latchkey.v1.ReinstateResponse"> & {
  * Use `create(ReinstateResponseSchema)` to create a new message.
  */
 export const ReinstateResponseSchema: GenMessage<ReinstateResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 28);
+  messageDesc(file_latchkey_v1_desk, 30);
 
 /**
  * @generated from message latchkey.v1.DeskDecision
@@ -726,7 +772,7 @@ export type DeskDecision = Message<"latchkey.v1.DeskDecision"> & {
  * Use `create(DeskDecisionSchema)` to create a new message.
  */
 export const DeskDecisionSchema: GenMessage<DeskDecision> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 29);
+  messageDesc(file_latchkey_v1_desk, 31);
 
 /**
  * Finding is a pattern that auditors look at.
@@ -762,7 +808,7 @@ export type Finding = Message<"latchkey.v1.Finding"> & {
  * Use `create(FindingSchema)` to create a new message.
  */
 export const FindingSchema: GenMessage<Finding> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 30);
+  messageDesc(file_latchkey_v1_desk, 32);
 
 /**
  * @generated from message latchkey.v1.BeginShiftRequest
@@ -781,7 +827,7 @@ export type BeginShiftRequest = Message<"latchkey.v1.BeginShiftRequest"> & {
  * Use `create(BeginShiftRequestSchema)` to create a new message.
  */
 export const BeginShiftRequestSchema: GenMessage<BeginShiftRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 31);
+  messageDesc(file_latchkey_v1_desk, 33);
 
 /**
  * @generated from message latchkey.v1.BeginShiftResponse
@@ -803,7 +849,7 @@ export type BeginShiftResponse = Message<"latchkey.v1.BeginShiftResponse"> & {
  * Use `create(BeginShiftResponseSchema)` to create a new message.
  */
 export const BeginShiftResponseSchema: GenMessage<BeginShiftResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 32);
+  messageDesc(file_latchkey_v1_desk, 34);
 
 /**
  * @generated from message latchkey.v1.StartShiftRequest
@@ -822,7 +868,7 @@ export type StartShiftRequest = Message<"latchkey.v1.StartShiftRequest"> & {
  * Use `create(StartShiftRequestSchema)` to create a new message.
  */
 export const StartShiftRequestSchema: GenMessage<StartShiftRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 33);
+  messageDesc(file_latchkey_v1_desk, 35);
 
 /**
  * @generated from message latchkey.v1.StartShiftResponse
@@ -846,7 +892,7 @@ export type StartShiftResponse = Message<"latchkey.v1.StartShiftResponse"> & {
  * Use `create(StartShiftResponseSchema)` to create a new message.
  */
 export const StartShiftResponseSchema: GenMessage<StartShiftResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 34);
+  messageDesc(file_latchkey_v1_desk, 36);
 
 /**
  * @generated from message latchkey.v1.EndShiftRequest
@@ -859,7 +905,7 @@ export type EndShiftRequest = Message<"latchkey.v1.EndShiftRequest"> & {
  * Use `create(EndShiftRequestSchema)` to create a new message.
  */
 export const EndShiftRequestSchema: GenMessage<EndShiftRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 35);
+  messageDesc(file_latchkey_v1_desk, 37);
 
 /**
  * @generated from message latchkey.v1.EndShiftResponse
@@ -872,7 +918,7 @@ export type EndShiftResponse = Message<"latchkey.v1.EndShiftResponse"> & {
  * Use `create(EndShiftResponseSchema)` to create a new message.
  */
 export const EndShiftResponseSchema: GenMessage<EndShiftResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 36);
+  messageDesc(file_latchkey_v1_desk, 38);
 
 /**
  * @generated from message latchkey.v1.ListDeskRequest
@@ -885,7 +931,7 @@ export type ListDeskRequest = Message<"latchkey.v1.ListDeskRequest"> & {
  * Use `create(ListDeskRequestSchema)` to create a new message.
  */
 export const ListDeskRequestSchema: GenMessage<ListDeskRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 37);
+  messageDesc(file_latchkey_v1_desk, 39);
 
 /**
  * @generated from message latchkey.v1.TakeTicketRequest
@@ -902,7 +948,7 @@ export type TakeTicketRequest = Message<"latchkey.v1.TakeTicketRequest"> & {
  * Use `create(TakeTicketRequestSchema)` to create a new message.
  */
 export const TakeTicketRequestSchema: GenMessage<TakeTicketRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 38);
+  messageDesc(file_latchkey_v1_desk, 40);
 
 /**
  * @generated from message latchkey.v1.TakeTicketResponse
@@ -915,7 +961,7 @@ export type TakeTicketResponse = Message<"latchkey.v1.TakeTicketResponse"> & {
  * Use `create(TakeTicketResponseSchema)` to create a new message.
  */
 export const TakeTicketResponseSchema: GenMessage<TakeTicketResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 39);
+  messageDesc(file_latchkey_v1_desk, 41);
 
 /**
  * @generated from message latchkey.v1.ListGrantedRequest
@@ -932,7 +978,7 @@ export type ListGrantedRequest = Message<"latchkey.v1.ListGrantedRequest"> & {
  * Use `create(ListGrantedRequestSchema)` to create a new message.
  */
 export const ListGrantedRequestSchema: GenMessage<ListGrantedRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 40);
+  messageDesc(file_latchkey_v1_desk, 42);
 
 /**
  * @generated from message latchkey.v1.ListGrantedResponse
@@ -951,7 +997,7 @@ export type ListGrantedResponse = Message<"latchkey.v1.ListGrantedResponse"> & {
  * Use `create(ListGrantedResponseSchema)` to create a new message.
  */
 export const ListGrantedResponseSchema: GenMessage<ListGrantedResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 41);
+  messageDesc(file_latchkey_v1_desk, 43);
 
 /**
  * @generated from message latchkey.v1.OpenGrantedRequest
@@ -973,7 +1019,7 @@ export type OpenGrantedRequest = Message<"latchkey.v1.OpenGrantedRequest"> & {
  * Use `create(OpenGrantedRequestSchema)` to create a new message.
  */
 export const OpenGrantedRequestSchema: GenMessage<OpenGrantedRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 42);
+  messageDesc(file_latchkey_v1_desk, 44);
 
 /**
  * @generated from message latchkey.v1.OpenGrantedResponse
@@ -1014,7 +1060,7 @@ export type OpenGrantedResponse = Message<"latchkey.v1.OpenGrantedResponse"> & {
  * Use `create(OpenGrantedResponseSchema)` to create a new message.
  */
 export const OpenGrantedResponseSchema: GenMessage<OpenGrantedResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 43);
+  messageDesc(file_latchkey_v1_desk, 45);
 
 /**
  * @generated from message latchkey.v1.AccessRequest
@@ -1043,7 +1089,7 @@ export type AccessRequest = Message<"latchkey.v1.AccessRequest"> & {
  * Use `create(AccessRequestSchema)` to create a new message.
  */
 export const AccessRequestSchema: GenMessage<AccessRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 44);
+  messageDesc(file_latchkey_v1_desk, 46);
 
 /**
  * @generated from message latchkey.v1.AccessResponse
@@ -1067,7 +1113,7 @@ export type AccessResponse = Message<"latchkey.v1.AccessResponse"> & {
  * Use `create(AccessResponseSchema)` to create a new message.
  */
 export const AccessResponseSchema: GenMessage<AccessResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 45);
+  messageDesc(file_latchkey_v1_desk, 47);
 
 /**
  * @generated from message latchkey.v1.ReleaseRequest
@@ -1096,7 +1142,7 @@ export type ReleaseRequest = Message<"latchkey.v1.ReleaseRequest"> & {
  * Use `create(ReleaseRequestSchema)` to create a new message.
  */
 export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 46);
+  messageDesc(file_latchkey_v1_desk, 48);
 
 /**
  * @generated from message latchkey.v1.ReleaseResponse
@@ -1115,7 +1161,7 @@ export type ReleaseResponse = Message<"latchkey.v1.ReleaseResponse"> & {
  * Use `create(ReleaseResponseSchema)` to create a new message.
  */
 export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 47);
+  messageDesc(file_latchkey_v1_desk, 49);
 
 /**
  * UplinkOpening carries an opening to the hub, with all that it needs to judge it.
@@ -1170,7 +1216,7 @@ export type UplinkOpening = Message<"latchkey.v1.UplinkOpening"> & {
  * Use `create(UplinkOpeningSchema)` to create a new message.
  */
 export const UplinkOpeningSchema: GenMessage<UplinkOpening> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 48);
+  messageDesc(file_latchkey_v1_desk, 50);
 
 /**
  * @generated from message latchkey.v1.UplinkReleased
@@ -1197,7 +1243,7 @@ export type UplinkReleased = Message<"latchkey.v1.UplinkReleased"> & {
  * Use `create(UplinkReleasedSchema)` to create a new message.
  */
 export const UplinkReleasedSchema: GenMessage<UplinkReleased> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 49);
+  messageDesc(file_latchkey_v1_desk, 51);
 
 /**
  * UplinkHealth is a hub's report for a ticket.
@@ -1223,7 +1269,7 @@ export type UplinkHealth = Message<"latchkey.v1.UplinkHealth"> & {
  * Use `create(UplinkHealthSchema)` to create a new message.
  */
 export const UplinkHealthSchema: GenMessage<UplinkHealth> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 50);
+  messageDesc(file_latchkey_v1_desk, 52);
 
 /**
  * @generated from message latchkey.v1.AddRequestRequest
@@ -1280,7 +1326,7 @@ export type AddRequestRequest = Message<"latchkey.v1.AddRequestRequest"> & {
  * Use `create(AddRequestRequestSchema)` to create a new message.
  */
 export const AddRequestRequestSchema: GenMessage<AddRequestRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 51);
+  messageDesc(file_latchkey_v1_desk, 53);
 
 /**
  * @generated from message latchkey.v1.AddRequestResponse
@@ -1297,7 +1343,7 @@ export type AddRequestResponse = Message<"latchkey.v1.AddRequestResponse"> & {
  * Use `create(AddRequestResponseSchema)` to create a new message.
  */
 export const AddRequestResponseSchema: GenMessage<AddRequestResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 52);
+  messageDesc(file_latchkey_v1_desk, 54);
 
 /**
  * @generated from message latchkey.v1.ListRequestsRequest
@@ -1310,7 +1356,7 @@ export type ListRequestsRequest = Message<"latchkey.v1.ListRequestsRequest"> & {
  * Use `create(ListRequestsRequestSchema)` to create a new message.
  */
 export const ListRequestsRequestSchema: GenMessage<ListRequestsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 53);
+  messageDesc(file_latchkey_v1_desk, 55);
 
 /**
  * @generated from message latchkey.v1.ListRequestsResponse
@@ -1329,7 +1375,7 @@ export type ListRequestsResponse = Message<"latchkey.v1.ListRequestsResponse"> &
  * Use `create(ListRequestsResponseSchema)` to create a new message.
  */
 export const ListRequestsResponseSchema: GenMessage<ListRequestsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 54);
+  messageDesc(file_latchkey_v1_desk, 56);
 
 /**
  * @generated from message latchkey.v1.LegalRequest
@@ -1401,7 +1447,7 @@ export type LegalRequest = Message<"latchkey.v1.LegalRequest"> & {
  * Use `create(LegalRequestSchema)` to create a new message.
  */
 export const LegalRequestSchema: GenMessage<LegalRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 55);
+  messageDesc(file_latchkey_v1_desk, 57);
 
 /**
  * @generated from message latchkey.v1.DecideRequestRequest
@@ -1425,7 +1471,7 @@ export type DecideRequestRequest = Message<"latchkey.v1.DecideRequestRequest"> &
  * Use `create(DecideRequestRequestSchema)` to create a new message.
  */
 export const DecideRequestRequestSchema: GenMessage<DecideRequestRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 56);
+  messageDesc(file_latchkey_v1_desk, 58);
 
 /**
  * @generated from message latchkey.v1.DecideRequestResponse
@@ -1438,7 +1484,7 @@ export type DecideRequestResponse = Message<"latchkey.v1.DecideRequestResponse">
  * Use `create(DecideRequestResponseSchema)` to create a new message.
  */
 export const DecideRequestResponseSchema: GenMessage<DecideRequestResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 57);
+  messageDesc(file_latchkey_v1_desk, 59);
 
 /**
  * @generated from message latchkey.v1.ListDisclosuresRequest
@@ -1451,7 +1497,7 @@ export type ListDisclosuresRequest = Message<"latchkey.v1.ListDisclosuresRequest
  * Use `create(ListDisclosuresRequestSchema)` to create a new message.
  */
 export const ListDisclosuresRequestSchema: GenMessage<ListDisclosuresRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 58);
+  messageDesc(file_latchkey_v1_desk, 60);
 
 /**
  * @generated from message latchkey.v1.ListDisclosuresResponse
@@ -1470,7 +1516,7 @@ export type ListDisclosuresResponse = Message<"latchkey.v1.ListDisclosuresRespon
  * Use `create(ListDisclosuresResponseSchema)` to create a new message.
  */
 export const ListDisclosuresResponseSchema: GenMessage<ListDisclosuresResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 59);
+  messageDesc(file_latchkey_v1_desk, 61);
 
 /**
  * @generated from message latchkey.v1.Disclosure
@@ -1511,7 +1557,7 @@ export type Disclosure = Message<"latchkey.v1.Disclosure"> & {
  * Use `create(DisclosureSchema)` to create a new message.
  */
 export const DisclosureSchema: GenMessage<Disclosure> = /*@__PURE__*/
-  messageDesc(file_latchkey_v1_desk, 60);
+  messageDesc(file_latchkey_v1_desk, 62);
 
 /**
  * @generated from enum latchkey.v1.OpeningResult
@@ -1768,6 +1814,16 @@ export const DeskService: GenService<{
     methodKind: "unary";
     input: typeof ExplainRequestSchema;
     output: typeof ExplainResponseSchema;
+  },
+  /**
+   * ListMine returns what the caller himself has asked, and what the rules said.
+   *
+   * @generated from rpc latchkey.v1.DeskService.ListMine
+   */
+  listMine: {
+    methodKind: "unary";
+    input: typeof ListMineRequestSchema;
+    output: typeof ListMineResponseSchema;
   },
   /**
    * Audit returns what was asked of the desk, for auditors.
