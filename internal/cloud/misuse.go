@@ -22,7 +22,7 @@ const (
 	foundRefusals = "refusals"  // of any kind
 	foundNoTicket = "no-ticket" // asked for what is in no ticket of theirs
 	foundVolume   = "volume"    // households looked into
-	foundHours    = "hours"     // looks at night, by the server's clock
+	foundHours    = "hours"     // tickets looked into at night, of each hour, by the server's clock
 	foundCrowd    = "crowd"     // agents who looked into one household
 	foundLinked   = "linked"    // tickets of one household that one agent looked into
 	misuseSpan    = 24 * time.Hour
@@ -37,7 +37,7 @@ type MisuseLimits struct {
 	Refusals int // default 40
 	NoTicket int // default 10
 	Volume   int // households; default 60
-	Hours    int // looks between 22 and 6 o'clock UTC; default 200
+	Hours    int // tickets looked into between 22 and 6 o'clock UTC, of each hour; default 100
 	Crowd    int // agents in one household; default 4; found, and nobody is suspended for it
 	Linked   int // tickets of one household with one agent; default 3; like Crowd
 }
@@ -46,7 +46,7 @@ func (m MisuseLimits) withDefaults() MisuseLimits {
 	for _, f := range []struct {
 		at    *int
 		value int
-	}{{&m.Refusals, 40}, {&m.NoTicket, 10}, {&m.Volume, 60}, {&m.Hours, 200}, {&m.Crowd, 4}, {&m.Linked, 3}} {
+	}{{&m.Refusals, 40}, {&m.NoTicket, 10}, {&m.Volume, 60}, {&m.Hours, 100}, {&m.Crowd, 4}, {&m.Linked, 3}} {
 		if *f.at == 0 {
 			*f.at = f.value
 		}
@@ -72,14 +72,15 @@ type finding struct {
 func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 	type person struct {
 		finding
-		refusals, noTicket, hours int
-		homes                     map[latchkey.HouseholdID]map[uint64]bool // and their tickets
+		refusals, noTicket int
+		night              map[[2]uint64]bool                       // ticket and hour
+		homes              map[latchkey.HouseholdID]map[uint64]bool // and their tickets
 	}
 	people, crowd := map[latchkey.Kid]*person{}, map[latchkey.HouseholdID]map[latchkey.Kid]bool{}
 	for _, d := range all {
 		p := people[d.Kid]
 		if p == nil {
-			p = &person{finding: finding{kid: d.Kid, id: d.ID}, homes: map[latchkey.HouseholdID]map[uint64]bool{}}
+			p = &person{finding: finding{kid: d.Kid, id: d.ID}, homes: map[latchkey.HouseholdID]map[uint64]bool{}, night: map[[2]uint64]bool{}}
 			people[d.Kid] = p
 		}
 		if !d.Allowed {
@@ -97,7 +98,7 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 		}
 		p.homes[d.Household][d.Ticket] = true
 		if h := d.At.UTC().Hour(); h >= 22 || h < 6 {
-			p.hours++
+			p.night[[2]uint64{d.Ticket, uint64(h)}] = true
 		}
 		if crowd[d.Household] == nil {
 			crowd[d.Household] = map[latchkey.Kid]bool{}
@@ -114,7 +115,7 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 		add(p.finding, foundRefusals, p.refusals, m.Refusals)
 		add(p.finding, foundNoTicket, p.noTicket, m.NoTicket)
 		add(p.finding, foundVolume, len(p.homes), m.Volume)
-		add(p.finding, foundHours, p.hours, m.Hours)
+		add(p.finding, foundHours, len(p.night), m.Hours)
 		most, linked := 0, 0
 		for h, tickets := range p.homes {
 			most, linked = max(most, len(crowd[h])), max(linked, len(tickets))

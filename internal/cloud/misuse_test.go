@@ -29,7 +29,7 @@ func TestIRT05Patterns(t *testing.T) {
 		foundRefusals: {5, func(int) catalog.Decision { return refuse("granted") }},
 		foundNoTicket: {3, func(int) catalog.Decision { return refuse("no-ticket-no-look") }},
 		foundVolume:   {4, func(i int) catalog.Decision { return look(1, byte(i), uint64(i), noon) }},
-		foundHours:    {6, func(int) catalog.Decision { return look(1, 1, 1, night) }},
+		foundHours:    {6, func(i int) catalog.Decision { return look(1, 1, uint64(i%2), night.Add(time.Duration(i/2)*time.Hour)) }},
 		foundCrowd:    {2, func(i int) catalog.Decision { return look(byte(i), 1, 1, noon) }},
 		foundLinked:   {3, func(i int) catalog.Decision { return look(1, 1, uint64(i), noon) }},
 	} {

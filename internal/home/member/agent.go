@@ -555,6 +555,9 @@ func (v *viewed) access(ctx context.Context, a *Agent, t deskTicket, entries []c
 		if err == nil {
 			err = n.Verify(v.operator)
 		}
+		if err == nil {
+			err = names(n, id, a.id.Sealing.Kid(), entries)
+		}
 		if err != nil {
 			return latchkey.Hash{}, err
 		}
@@ -573,6 +576,23 @@ func (v *viewed) access(ctx context.Context, a *Agent, t deskTicket, entries []c
 			return latchkey.Hash{}, err
 		}
 	}
+}
+
+// names checks that a statement is about this grant, this person and these entries.
+func names(n chain.Note, grant latchkey.GrantID, staff latchkey.Kid, entries []chain.Entry) error {
+	st, err := chain.ParseStatement(n)
+	if err != nil {
+		return err
+	}
+	said, ok := st.(chain.Access)
+	same := ok && said.Grant == grant && said.Staff == staff && len(said.Entries) == len(entries)
+	for _, e := range entries {
+		same = same && slices.Contains(said.Entries, e)
+	}
+	if !same {
+		return fmt.Errorf("%w: the server wrote another opening into the household's chain", latchkey.ErrVerify)
+	}
+	return nil
 }
 
 func (v *viewed) proven(n chain.Note, raw []byte) error {

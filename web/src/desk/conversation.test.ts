@@ -75,11 +75,11 @@ describe('a conversation', () => {
 
   it('answers to the members and to himself', async () => {
     const c = await readConversation(agent, 7, answer([]));
-    const letters = await sealReply(agent, 7, c, 'Which minute?');
+    const letters = await sealReply(agent, 7, c, 'Which minute?', true);
     expect(letters.map((l) => hex(l.kid))).toEqual([hex(agent.sealing.kid), hex(ann.sealing.kid)]);
     const note = parseNote(await openLetter(household, [ann.sealing], letters[1]!.body));
     await verifyNote(note, agent.sign.publicKey);
-    expect(parseMessage(note)).toMatchObject({ ticket: 7, words: 'Which minute?' });
+    expect(parseMessage(note)).toMatchObject({ ticket: 7, words: 'Which minute?', about: '{"v":1,"ask":"footage"}' });
   });
 
   it('is refused whole without a household', async () => {

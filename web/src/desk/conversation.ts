@@ -87,9 +87,9 @@ async function readHealth(agent: Agent, household: Bytes, ticket: number, sealed
   return { hub: hex(h.hub), at: h.time * 1000, report: h.report };
 }
 
-/** A message to the household's members, and a copy to the writer. */
-export async function sealReply(agent: Agent, ticket: number, c: Conversation, words: string): Promise<{ kid: Bytes; body: Bytes }[]> {
-  const text = messageText({ household: c.household, ticket, by: agent.kid, time: nowSeconds(), nonce: random(16), words, about: null });
+/** A message to the household's members, and a copy to the writer. With ask it is shown to them as a question for footage. */
+export async function sealReply(agent: Agent, ticket: number, c: Conversation, words: string, ask: boolean): Promise<{ kid: Bytes; body: Bytes }[]> {
+  const text = messageText({ household: c.household, ticket, by: agent.kid, time: nowSeconds(), nonce: random(16), words, about: ask ? JSON.stringify({ v: 1, ask: 'footage' }) : null });
   const note = await signNote(text, agent.sign);
   return Promise.all([agent.sealing.publicKey, ...c.readers].map(async (x) => ({ kid: kidOf(x), body: await sealLetter(c.household, x, note) })));
 }

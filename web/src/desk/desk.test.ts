@@ -45,7 +45,7 @@ class Room implements DeskRoom {
   tickets = (): Promise<TicketView['row'][]> => this.#answer('tickets', [this.view.row, { ...this.view.row, ticket: 8, agent: 'sam' }]);
   take = (n: number): Promise<void> => this.#answer(`take ${n}`, undefined);
   ticket = (n: number): Promise<TicketView> => this.#answer(`ticket ${n}`, this.view);
-  reply = (n: number, words: string): Promise<void> => this.#answer(`reply ${n} ${words}`, undefined);
+  reply = (n: number, words: string, ask: boolean): Promise<void> => this.#answer(`reply ${n} ${words}${ask ? ' (asks)' : ''}`, undefined);
   open = (n: number, _grant: string, from: number, until: number): Promise<OpenedView> => {
     this.asked.push(`open ${n} ${from - start} ${until - start}`);
     return new Promise((done, failed) => {

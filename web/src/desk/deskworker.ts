@@ -93,10 +93,10 @@ const calls: Calls = {
     if (res.ticket === undefined) throw new DeskProblem('gone');
     return { row: rowOf(res.ticket), letters, leftOut, hubs, grants: grantRows(notes, a, cameras) };
   },
-  reply: async (ticket, words) => {
+  reply: async (ticket, words, ask) => {
     const [a, res] = await Promise.all([me(), api.desk.readTicket({ ticket: BigInt(ticket) })]);
     const c = await readConversation(a, ticket, res);
-    await api.desk.reply({ ticket: BigInt(ticket), letters: await sealReply(a, ticket, c, words) });
+    await api.desk.reply({ ticket: BigInt(ticket), letters: await sealReply(a, ticket, c, words, ask) });
   },
   open: async (ticket, grant, from, until) => {
     drop();

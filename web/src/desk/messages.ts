@@ -142,7 +142,8 @@ export interface Calls {
   tickets(): Promise<readonly TicketRow[]>;
   take(ticket: number): Promise<void>;
   ticket(ticket: number): Promise<TicketView>;
-  reply(ticket: number, words: string): Promise<void>;
+  /** ask: for footage, with the reason in the words */
+  reply(ticket: number, words: string, ask: boolean): Promise<void>;
   open(ticket: number, grant: string, from: number, until: number): Promise<OpenedView>;
   close(): Promise<void>;
   explain(s: Situation): Promise<Explanation>;

@@ -1,0 +1,1 @@
+import{t as e}from"./deskworker-CQ45G1_r.js";var t=/* @__PURE__ */ e(((e,t)=>{t.exports={}}));export default t();
