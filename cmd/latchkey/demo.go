@@ -216,7 +216,7 @@ func (d *demo) hireAgent(ctx context.Context) error {
 		return err
 	}
 	for _, one := range waiting {
-		if _, err := root.Sign(ctx, d.server, one, 7*24*time.Hour); err != nil {
+		if _, err := root.Sign(ctx, d.server, one, 7*24*time.Hour, false); err != nil {
 			return err
 		}
 	}

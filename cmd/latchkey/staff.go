@@ -161,10 +161,11 @@ func yesNo(b bool) string {
 }
 
 type staffSignCmd struct {
-	ID     []string      `arg:"" optional:"" help:"Whom; everybody who was invited and waits when absent."`
-	Server string        `required:"" placeholder:"URL" help:"The service."`
-	For    time.Duration `default:"168h" help:"How long; a week at most."`
-	Renew  bool          `help:"Sign anew for people who are staff now: without that they are gone when their week is over."`
+	ID      []string      `arg:"" optional:"" help:"Whom; everybody who was invited and waits when absent."`
+	Server  string        `required:"" placeholder:"URL" help:"The service."`
+	For     time.Duration `default:"168h" help:"How long; a week at most."`
+	Replace bool          `help:"Take the new keys of somebody for whom you have signed before."`
+	Renew   bool          `help:"Sign anew for people who are staff now: without that they are gone when their week is over."`
 }
 
 // Run signs, and publishes what was signed.
@@ -196,7 +197,10 @@ func (c *staffSignCmd) Run(a *app) error {
 		if len(c.ID) > 0 && !named || len(c.ID) == 0 && !one.Invited {
 			continue
 		}
-		s, err := root.Sign(a.ctx, c.Server, one, c.For)
+		s, err := root.Sign(a.ctx, c.Server, one, c.For, c.Replace && named)
+		if errors.Is(err, member.ErrIDTaken) {
+			return advise(err, "Ask that person, another way than this server. If the keys are new: `latchkey staff sign "+one.ID+" --replace --server URL`.")
+		}
 		if err != nil {
 			return advise(err, "Sign only for whom you have invited: `latchkey staff invite`.")
 		}

@@ -45,6 +45,8 @@ type Config struct {
 	Limits Limits
 	// Misuse is how much of what staff do is too much. Zero fields take the defaults.
 	Misuse MisuseLimits
+
+	requestWait time.Duration // for tests; zero: requestWait
 	// Reels says when open reels end and how often they are fsynced. Zero fields take the defaults.
 	Reels ReelConfig
 	// ContactWait is how long a claim of trusted contacts is shown to everybody

@@ -310,13 +310,14 @@ func TestHold(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			root := newStaffRoot(t)
-			url := localhost(startServer(t, cloud.Config{Log: cloud.LogConfig{Watchers: root.watchers()}}))
+			url := localhost(startServer(t, cloud.Config{Log: cloud.LogConfig{Watchers: root.watchers()}}.Hurried(1200*time.Millisecond)))
 			d := newDeskHome(t, root, url)
 			req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", url+holdPath(d.ticket, d.grant), nil))
 			req.Header.Set("Authorization", "Bearer "+d.agent.token)
 			res := must[*http.Response](t)(http.DefaultClient.Do(req))
 			defer res.Body.Close()
-			if _, err := io.ReadFull(res.Body, make([]byte, 2)); res.StatusCode != http.StatusOK || err != nil {
+			// For longer than a request may take to be read.
+			if _, err := io.ReadFull(res.Body, make([]byte, 5)); res.StatusCode != http.StatusOK || err != nil {
 				t.Fatalf("in force: %s, %v", res.Status, err)
 			}
 			end(t, d)

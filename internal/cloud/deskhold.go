@@ -78,6 +78,7 @@ func (s *Server) serveHold(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	rc := http.NewResponseController(w)
+	unhurried(rc)
 	tick := time.NewTicker(signEvery)
 	defer tick.Stop()
 	for s.stillHis(ctx, r, a) {

@@ -1,5 +1,7 @@
 package cloud
 
+import "time"
+
 // Patterns lists the routes that the server answers, for the matrix of rights.
 func (s *Server) Patterns() []string {
 	var out []string
@@ -7,4 +9,10 @@ func (s *Server) Patterns() []string {
 		out = append(out, r.pattern)
 	}
 	return out
+}
+
+// Hurried bounds requests by d, as requestWait does.
+func (c Config) Hurried(d time.Duration) Config {
+	c.requestWait = d
+	return c
 }

@@ -145,6 +145,7 @@ func (s *Server) answerFootage(ctx context.Context, w http.ResponseWriter, r *ht
 		h.Set("Latchkey-Next", fmt.Sprintf("%s:%d", cut.next.Epoch, cut.next.seq))
 	}
 	rc := http.NewResponseController(w)
+	unhurried(rc)
 	_ = rc.SetWriteDeadline(time.Now().Add(footageWait))                           // not every writer has deadlines
 	defer context.AfterFunc(ctx, func() { _ = rc.SetWriteDeadline(time.Now()) })() // who is signed out gets no more of it
 	n, err := s.send(ctx, w, cut)

@@ -36,7 +36,7 @@ func TestIRT09NoDebug(t *testing.T) {
 		}
 	}
 	known := strings.Fields(`DataDir PublicURL BehindProxy MetricsListen LogFile Logger Web Release Limits Misuse Reels ContactWait Log FS
-		SignInsPerMinute SignInBurst CallsPerSecond CallBurst LiveSockets Tracks MailBoxes Name Watchers Checkpoint Set SetSoon Slots Bytes Idle Commit Refusals NoTicket Volume Hours Crowd Linked`)
+		SignInsPerMinute SignInBurst CallsPerSecond CallBurst LiveSockets Tracks MailBoxes Name Watchers Checkpoint Set SetSoon Slots Bytes Idle Commit Refusals NoTicket Volume Hours Takes Crowd Linked requestWait`)
 	for _, f := range fields {
 		if !slices.Contains(known, f) {
 			t.Errorf("the configuration has a new field %s: can it switch off who is asked for what? Then it must not be there", f)

@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -152,6 +154,9 @@ func (s *Server) handOver(ctx context.Context, who shift, r *catalog.LegalReques
 		if err != nil {
 			return err
 		}
+		if state.Operator != s.ledger.Policy().Operator.VKey {
+			return fmt.Errorf("cloud: legal: %w: this household knows no operator, or another: it cannot be told", latchkey.ErrRefused)
+		}
 		if r.Listing, err = s.listing(ctx, *r, state.Seq); err != nil {
 			return err
 		}
@@ -174,6 +179,20 @@ func (s *Server) handOver(ctx context.Context, who shift, r *catalog.LegalReques
 		err = s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:]))
 	}
 	return err
+}
+
+// saidInClear reports whether the household's chain says that something was handed
+// over: then what it was may be asked.
+func (s *Server) saidInClear(ctx context.Context, r catalog.LegalRequest) (bool, error) {
+	if len(r.Listing) == 0 {
+		return false, nil
+	}
+	from, err := listed(r.Listing)
+	if err != nil {
+		return false, err
+	}
+	object := sha256.Sum256(r.Listing)
+	return s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
 }
 
 // noticed reports whether a household's chain has a notice of this object, from a
@@ -214,10 +233,15 @@ func (s *Server) listing(ctx context.Context, r catalog.LegalRequest, seq uint64
 		if _, err := s.send(ctx, sum, c); err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "sealed %s %d %x\n", t, c.bytes, sum.Sum(nil))
+		b.WriteString(sealedLine(t, c.bytes, sum))
 		return nil
 	})
 	return []byte(b.String()), err
+}
+
+// sealedLine is the line of a listing about the sealed bytes of a track.
+func sealedLine(t latchkey.TrackID, n int64, sum hash.Hash) string {
+	return fmt.Sprintf("sealed %s %d %x\n", t, n, sum.Sum(nil))
 }
 
 const listedStatements = "statements 0 to %d\n"
@@ -281,7 +305,11 @@ func (l *legalService) ListDisclosures(ctx context.Context, _ *connect.Request[v
 	}
 	res := &v1.ListDisclosuresResponse{}
 	for _, r := range all {
-		if r.State == ledger.LegalDisclosed && r.Told {
+		said, err := l.s.saidInClear(ctx, r)
+		if err != nil {
+			return nil, l.s.answer(ctx, err)
+		}
+		if said {
 			res.Disclosures = append(res.Disclosures, &v1.Disclosure{Request: r.N, Kind: r.Kind, Country: r.Country, Listing: string(r.Listing), Salt: r.Salt})
 		}
 	}
@@ -309,6 +337,8 @@ func (s *Server) serveDisclosed(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, err)
 		return
 	}
+	rc := http.NewResponseController(w)
+	unhurried(rc)
 	seq, err := listed(q.Listing)
 	if err == nil {
 		err = s.asListed(ctx, q, seq)
@@ -318,7 +348,6 @@ func (s *Server) serveDisclosed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-tar")
-	rc := http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Now().Add(footageWait)) // not every writer has deadlines
 	if err := s.bundle(ctx, tar.NewWriter(w), q, seq); err != nil {
 		s.log.ErrorContext(ctx, "handing over failed", "request", n, "err", err)
@@ -365,7 +394,11 @@ func (s *Server) bundle(ctx context.Context, out *tar.Writer, q catalog.LegalReq
 		if err := out.WriteHeader(&tar.Header{Name: "sealed/" + t.String() + ".parts", Mode: 0o600, Size: c.bytes, Format: tar.FormatPAX}); err != nil {
 			return err
 		}
-		_, err := s.send(ctx, out, c)
+		sum := sha256.New()
+		_, err := s.send(ctx, io.MultiWriter(out, sum), c)
+		if err == nil && !bytes.Contains(q.Listing, []byte(sealedLine(t, c.bytes, sum))) {
+			err = fmt.Errorf("cloud: legal: %w: footage changed on its way", latchkey.ErrConflict)
+		}
 		return err
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ const (
 	foundVolume   = "volume"    // households looked into
 	foundHours    = "hours"     // tickets looked into at night, of each hour, by the server's clock
 	foundCrowd    = "crowd"     // agents who looked into one household
+	foundTakes    = "takes"     // tickets taken from others
 	foundLinked   = "linked"    // tickets of one household that one agent looked into
 	misuseSpan    = 24 * time.Hour
 	maxDecisions  = 100_000
@@ -38,6 +39,7 @@ type MisuseLimits struct {
 	NoTicket int // default 10
 	Volume   int // households; default 60
 	Hours    int // tickets looked into between 22 and 6 o'clock UTC, of each hour; default 100
+	Takes    int // tickets taken; default 60
 	Crowd    int // agents in one household; default 4; found, and nobody is suspended for it
 	Linked   int // tickets of one household with one agent; default 3; like Crowd
 }
@@ -46,7 +48,7 @@ func (m MisuseLimits) withDefaults() MisuseLimits {
 	for _, f := range []struct {
 		at    *int
 		value int
-	}{{&m.Refusals, 40}, {&m.NoTicket, 10}, {&m.Volume, 60}, {&m.Hours, 100}, {&m.Crowd, 4}, {&m.Linked, 3}} {
+	}{{&m.Refusals, 40}, {&m.NoTicket, 10}, {&m.Volume, 60}, {&m.Hours, 100}, {&m.Takes, 60}, {&m.Crowd, 4}, {&m.Linked, 3}} {
 		if *f.at == 0 {
 			*f.at = f.value
 		}
@@ -72,9 +74,9 @@ type finding struct {
 func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 	type person struct {
 		finding
-		refusals, noTicket int
-		night              map[[2]uint64]bool                       // ticket and hour
-		homes              map[latchkey.HouseholdID]map[uint64]bool // and their tickets
+		refusals, noTicket, takes int
+		night                     map[[2]uint64]bool                       // ticket and hour
+		homes                     map[latchkey.HouseholdID]map[uint64]bool // and their tickets
 	}
 	people, crowd := map[latchkey.Kid]*person{}, map[latchkey.HouseholdID]map[latchkey.Kid]bool{}
 	for _, d := range all {
@@ -89,6 +91,9 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 				p.noTicket++
 			}
 			continue
+		}
+		if d.Action == string(policy.TakeTicket) {
+			p.takes++
 		}
 		if !looksInside(d.Action) {
 			continue
@@ -115,6 +120,7 @@ func (m MisuseLimits) findings(all []catalog.Decision) []finding {
 		add(p.finding, foundRefusals, p.refusals, m.Refusals)
 		add(p.finding, foundNoTicket, p.noTicket, m.NoTicket)
 		add(p.finding, foundVolume, len(p.homes), m.Volume)
+		add(p.finding, foundTakes, p.takes, m.Takes)
 		add(p.finding, foundHours, len(p.night), m.Hours)
 		most, linked := 0, 0
 		for h, tickets := range p.homes {
@@ -136,7 +142,9 @@ func looksInside(action string) bool {
 // is suspended, and a household learns of a refused look into it.
 func (s *Server) watchMisuse(ctx context.Context, who shift, d catalog.Decision) {
 	ctx = context.WithoutCancel(ctx)
-	if !d.Allowed && d.Household != (latchkey.HouseholdID{}) && looksInside(d.Action) {
+	// Who may do nothing at all has not tried to look into this one.
+	out := strings.Contains(d.Rules, "suspended") || strings.Contains(d.Rules, "training")
+	if !d.Allowed && !out && d.Household != (latchkey.HouseholdID{}) && looksInside(d.Action) {
 		s.tellRefusal(ctx, who, d)
 	}
 	found, err := s.misuse(ctx, d.At)

@@ -21,7 +21,7 @@ func TestIRT05Patterns(t *testing.T) {
 	refuse := func(rules string) catalog.Decision {
 		return catalog.Decision{Kid: latchkey.Kid{1}, ID: "agent-1", At: noon, Action: string(policy.Watch), Rules: rules}
 	}
-	limits := MisuseLimits{Refusals: 5, NoTicket: 3, Volume: 4, Hours: 6, Crowd: 2, Linked: 3}
+	limits := MisuseLimits{Refusals: 5, NoTicket: 3, Volume: 4, Hours: 6, Takes: 5, Crowd: 2, Linked: 3}
 	for kind, c := range map[string]struct {
 		limit int
 		make  func(i int) catalog.Decision
@@ -30,8 +30,13 @@ func TestIRT05Patterns(t *testing.T) {
 		foundNoTicket: {3, func(int) catalog.Decision { return refuse("no-ticket-no-look") }},
 		foundVolume:   {4, func(i int) catalog.Decision { return look(1, byte(i), uint64(i), noon) }},
 		foundHours:    {6, func(i int) catalog.Decision { return look(1, 1, uint64(i%2), night.Add(time.Duration(i/2)*time.Hour)) }},
-		foundCrowd:    {2, func(i int) catalog.Decision { return look(byte(i), 1, 1, noon) }},
-		foundLinked:   {3, func(i int) catalog.Decision { return look(1, 1, uint64(i), noon) }},
+		foundTakes: {5, func(i int) catalog.Decision {
+			d := look(1, 1, uint64(i), noon)
+			d.Action = string(policy.TakeTicket)
+			return d
+		}},
+		foundCrowd:  {2, func(i int) catalog.Decision { return look(byte(i), 1, 1, noon) }},
+		foundLinked: {3, func(i int) catalog.Decision { return look(1, 1, uint64(i), noon) }},
 	} {
 		var all []catalog.Decision
 		for i := range c.limit {

@@ -37,6 +37,7 @@ const (
 	call               // an API call
 	socket             // an API call that becomes a WebSocket, with deadlines of its own
 	signIn             // an attempt to sign in, to found a household, or to pair
+	slow               // an API call that reads much footage
 )
 
 // route is one row of the table of everything that the server answers.
@@ -100,7 +101,7 @@ func (s *Server) table() []route {
 		{post + v1.DeskServiceReinstateProcedure, staffOnly, call, smallBody, desk},
 		{post + v1.LegalServiceAddRequestProcedure, staffOnly, call, smallBody, legal},
 		{post + v1.LegalServiceListRequestsProcedure, staffOnly, call, smallBody, legal},
-		{post + v1.LegalServiceDecideRequestProcedure, staffOnly, call, smallBody, legal},
+		{post + v1.LegalServiceDecideRequestProcedure, staffOnly, slow, smallBody, legal},
 		{post + v1.LegalServiceListDisclosuresProcedure, memberOnly, call, smallBody, legal},
 		{"GET /v1/legal/{request}", staffOnly, call, 0, http.HandlerFunc(s.serveDisclosed)},
 		{"GET /v1/desk/{ticket}/{grant}/hold", staffOnly, call, 0, http.HandlerFunc(s.serveHold)},
@@ -177,6 +178,21 @@ func (s *Server) routes() http.Handler {
 // set their own.
 const requestWait = time.Minute
 
+// wait is how long a route's request may take.
+func (s *Server) wait(rt route) time.Duration {
+	switch {
+	case rt.cost == slow:
+		return footageWait
+	case s.cfg.requestWait != 0:
+		return s.cfg.requestWait
+	}
+	return requestWait
+}
+
+// unhurried lifts the deadline of a request that has been read: when it passes,
+// net/http takes the caller for gone.
+func unhurried(rc *http.ResponseController) { _ = rc.SetReadDeadline(time.Time{}) } // not every writer has deadlines
+
 // guard holds a route's row: limits, origin, session, right.
 func (s *Server) guard(rt route) http.Handler {
 	errs := connect.NewErrorWriter()
@@ -193,8 +209,8 @@ func (s *Server) guard(rt route) http.Handler {
 		if rt.cost != socket || !websocket.IsWebSocketUpgrade(r) {
 			rc := http.NewResponseController(w)
 			// Not every ResponseWriter has deadlines (tests); the real one does.
-			_ = rc.SetReadDeadline(time.Now().Add(requestWait))
-			_ = rc.SetWriteDeadline(time.Now().Add(requestWait))
+			_ = rc.SetReadDeadline(time.Now().Add(s.wait(rt)))
+			_ = rc.SetWriteDeadline(time.Now().Add(s.wait(rt)))
 		}
 		// A limited copy: net/http looks at the body of its own request to see
 		// whether a rest of it is unread and the connection must end. Were it

@@ -83,6 +83,10 @@ func (s *Server) leastBusy(ctx context.Context, now time.Time) (catalog.Staff, e
 	best := catalog.Staff{}
 	for _, one := range staff {
 		out := slices.ContainsFunc(suspended, func(x catalog.Suspension) bool { return x.Holds(one.Kid, one.ID) })
+		note, err := s.ledger.Policy().Staff(one.Note)
+		if err != nil || now.Sub(time.Unix(note.Trained, 0)) >= trainingLife {
+			continue // he may not read it
+		}
 		if one.Role != ledger.RoleSupport || out || best.ID != "" && busy[one.Kid] >= busy[best.Kid] {
 			continue
 		}

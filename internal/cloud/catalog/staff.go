@@ -15,7 +15,8 @@ type Applicant struct {
 }
 
 // PutApplicant stores an applicant's note under the kid of his key, in place of
-// one that he sent before. At most limit wait: more are latchkey.ErrTooMany.
+// one that he sent before. At most limit wait: the oldest makes way, so that nobody
+// can keep others from applying.
 func (db *DB) PutApplicant(ctx context.Context, kid latchkey.Kid, a Applicant, limit int) error {
 	return db.inTx(ctx, "put applicant", func(tx *sql.Tx) error {
 		var n int
@@ -23,7 +24,10 @@ func (db *DB) PutApplicant(ctx context.Context, kid latchkey.Kid, a Applicant, l
 			return err
 		}
 		if n >= limit {
-			return latchkey.ErrTooMany
+			const oldest = `DELETE FROM applicants WHERE kid IN (SELECT kid FROM applicants WHERE kid <> $1 ORDER BY received_ms, kid LIMIT $2)`
+			if _, err := tx.ExecContext(ctx, oldest, kid[:], n-limit+1); err != nil {
+				return err
+			}
 		}
 		const q = `INSERT INTO applicants (kid, note, mac, received_ms) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (kid) DO UPDATE SET note = excluded.note, mac = excluded.mac, received_ms = excluded.received_ms`

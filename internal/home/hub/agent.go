@@ -66,6 +66,7 @@ type agent struct {
 	// reaching are grants of which keys were released that reach into the future:
 	// when one ends, so does the epoch.
 	reaching map[latchkey.GrantID]bool
+	refusals int // openings refused
 	twin     twin
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"sync"
@@ -21,7 +22,7 @@ import (
 
 const (
 	commandAge  = 60 * time.Second // |now − time| (protocol 2.13)
-	maxNonces   = 100_000          // in one run; more commands than that are refused
+	maxNonces   = 100_000          // within twice commandAge; more are refused
 	maxCameras  = 64
 	maxEventLen = time.Hour
 )
@@ -32,8 +33,8 @@ const (
 	failed  = latchkeyv1.CommandResult_COMMAND_RESULT_FAILED
 )
 
-// guard decides whether a command may be carried out. Nonces live as long as
-// the run; commands from before it are refused by their time, so that nothing
+// guard decides whether a command may be carried out. Nonces live longer than
+// their notes; commands from before this run are refused by their time, so that nothing
 // has to be remembered across a restart.
 type guard struct {
 	household latchkey.HouseholdID
@@ -41,13 +42,13 @@ type guard struct {
 	since     int64 // commands older than this are of an earlier run
 
 	mu     sync.Mutex
-	nonces map[[16]byte]bool
+	nonces map[[16]byte]int64 // and when their notes were made
 }
 
 // newGuard starts a run at now. A hub that ran before may have carried out a
 // command in this very second, so the second does not count for it.
 func newGuard(household latchkey.HouseholdID, hub latchkey.Kid, now time.Time, ranBefore bool) *guard {
-	g := &guard{household: household, hub: hub, since: now.Unix(), nonces: map[[16]byte]bool{}}
+	g := &guard{household: household, hub: hub, since: now.Unix(), nonces: map[[16]byte]int64{}}
 	if ranBefore {
 		g.since++
 	}
@@ -101,10 +102,13 @@ func (g *guard) fresh(nonce [16]byte, at int64, now time.Time) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.nonces[nonce] || len(g.nonces) >= maxNonces {
+	if len(g.nonces) >= maxNonces { // those that are too old are refused by their time
+		maps.DeleteFunc(g.nonces, func(_ [16]byte, at int64) bool { return now.Unix()-at > 2*int64(commandAge/time.Second) })
+	}
+	if _, used := g.nonces[nonce]; used || len(g.nonces) >= maxNonces {
 		return errors.New("it was carried out already")
 	}
-	g.nonces[nonce] = true
+	g.nonces[nonce] = at
 	return nil
 }
 

@@ -209,7 +209,7 @@ func (r *recorder) health() healthCamera {
 	defer r.mu.Unlock()
 	now := r.a.clock.now()
 	h := healthCamera{
-		Camera: r.id.String(), Mode: r.cfg.Mode, Status: r.status(), Error: errorWord(r.main.Err), Sub: errorWord(r.sub.Err), Lost: r.lost.Load(), Tracks: []healthTrack{},
+		Camera: r.id.String(), Mode: r.cfg.Mode, Status: quiet(r.status()), Error: errorWord(r.main.Err), Sub: errorWord(r.sub.Err), Lost: r.lost.Load(), Tracks: []healthTrack{},
 	}
 	if !r.main.Since.IsZero() {
 		h.Since = r.main.Since.Unix()
@@ -219,11 +219,23 @@ func (r *recorder) health() healthCamera {
 		if t == nil {
 			continue
 		}
-		if kbps, f := t.rate(now); f.Codec != "" {
+		kbps, f := t.mean(now)
+		if r.cfg.Mode == modeEvents {
+			kbps = 0 // it would tell when there is an event
+		}
+		if f.Codec != "" {
 			h.Tracks = append(h.Tracks, healthTrack{Kind: string(kind), Codec: f.MIME, Width: f.Width, Height: f.Height, FPS: f.FPS, Kbps: kbps})
 		}
 	}
 	return h
+}
+
+// quiet is a camera's status without whether anything happens in front of it.
+func quiet(status string) string {
+	if status == statusWaiting {
+		return string(camera.StateStreaming)
+	}
+	return status
 }
 
 // errorWord is what is wrong with a stream, of a closed list.

@@ -36,7 +36,18 @@ func (a *agent) Opening(ctx context.Context, m *latchkeyv1.UplinkOpening) (latch
 	}
 	a.log.Warn("a request to open footage was refused", "err", err)
 	a.setTrouble(troubleRelease, "Somebody asked to open footage and was refused: "+refusalWords(err)+" If you did not expect this, tell whoever runs the server.")
-	time.AfterFunc(refusalShown, func() { a.setTrouble(troubleRelease, "") })
+	a.mu.Lock()
+	a.refusals++
+	nth := a.refusals
+	a.mu.Unlock()
+	time.AfterFunc(refusalShown, func() {
+		a.mu.Lock()
+		latest := nth == a.refusals
+		a.mu.Unlock()
+		if latest {
+			a.setTrouble(troubleRelease, "")
+		}
+	})
 	return latchkeyv1.OpeningResult_OPENING_RESULT_REFUSED, nil
 }
 
@@ -70,11 +81,16 @@ func (a *agent) release(ctx context.Context, m *latchkeyv1.UplinkOpening) ([]byt
 		return nil, err
 	}
 	// A revocation that the server has just taken must count.
-	if grew, err := a.roster.refresh(ctx); grew {
+	grew, err := a.roster.refresh(ctx)
+	if grew {
 		signal(a.prove)
 		a.wake()
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, fmt.Errorf("hub: release: %w", err)
+	}
+	if a.public.known().Broken != nil {
+		return nil, refuse("the public log cannot be right, so a revocation may have been kept back")
 	}
 	policy, log, err := a.logNow(ctx)
 	if err != nil {
@@ -83,9 +99,6 @@ func (a *agent) release(ctx context.Context, m *latchkeyv1.UplinkOpening) ([]byt
 	now := time.Now()
 	if err := o.checkStaff(policy, m, now); err != nil {
 		return nil, err
-	}
-	if err := a.guard.fresh(o.asked.Nonce, o.asked.Time, now); err != nil {
-		return nil, refuse("the request is old, or was made before")
 	}
 	if err := a.checkGrant(&o, now); err != nil {
 		return nil, err
@@ -101,6 +114,10 @@ func (a *agent) release(ctx context.Context, m *latchkeyv1.UplinkOpening) ([]byt
 		return nil, refuse("the key to it is not for this hub")
 	}
 	defer mask.Erase()
+	// Last: what is refused uses nothing up.
+	if err := a.guard.fresh(o.asked.Nonce, o.asked.Time, now); err != nil {
+		return nil, refuse("the request is old, or was made before")
+	}
 	a.noteReach(o.asked, now)
 	a.log.Info("footage released", "grant", o.asked.Grant, "to", o.staff.ID, "entries", len(o.asked.Entries), "statement", m.GetSeq())
 	return seal.Release(a.roster.household, o.asked.Grant, mask, o.asked.Entries, o.staff.X)

@@ -63,6 +63,8 @@ type track struct {
 	ring    []pack.Fragment
 	bytes   int64 // sealed since the last rate
 	rated   time.Time
+	total   int64         // bytes rated
+	spent   time.Duration // in which they came
 	kbps    int
 }
 
@@ -294,9 +296,22 @@ func (t *track) rate(now time.Time) (kbps int, f camera.Format) {
 	defer t.mu.Unlock()
 	if since := now.Sub(t.rated); since >= 5*time.Second {
 		if !t.rated.IsZero() {
+			t.total, t.spent = t.total+t.bytes, t.spent+since
 			t.kbps = int(float64(t.bytes) * 8 / 1000 / since.Seconds())
 		}
 		t.bytes, t.rated = 0, now
 	}
 	return t.kbps, t.format
+}
+
+// mean is the mean bit rate since the track began, which tells nothing of the last
+// minutes, and the format.
+func (t *track) mean(now time.Time) (kbps int, f camera.Format) {
+	_, f = t.rate(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.spent > 0 {
+		kbps = int(float64(t.total) * 8 / 1000 / t.spent.Seconds())
+	}
+	return kbps, f
 }

@@ -114,6 +114,7 @@ type Applicant struct {
 	Received time.Time
 	Invited  bool // with an invitation of this root, for this role
 	note     chain.Applicant
+	secret   string // of the invitation
 }
 
 // Applicants lists who waits at a server. Notes that do not hold are left out.
@@ -140,16 +141,19 @@ func (r *StaffRoot) Applicants(ctx context.Context, server string) ([]Applicant,
 		if err != nil {
 			continue
 		}
+		secret := inviteOf(list, n.Hash(), one.Mac, who.Role)
 		out = append(out, Applicant{
 			ID: who.ID, Role: who.Role, Kid: chain.KidOf(who.Ed), Trained: time.Unix(who.Trained, 0).UTC(), Received: time.UnixMilli(one.ReceivedMs).UTC(),
-			Invited: inviteOf(list, n.Hash(), one.Mac, who.Role), note: who,
+			Invited: secret != "", note: who, secret: secret,
 		})
 	}
 	return out, nil
 }
 
-func inviteOf(list []invited, text latchkey.Hash, mac []byte, role string) bool {
-	return slices.ContainsFunc(list, func(i invited) bool {
+// inviteOf is the secret of the invitation that an application came with; empty: of
+// none.
+func inviteOf(list []invited, text latchkey.Hash, mac []byte, role string) string {
+	at := slices.IndexFunc(list, func(i invited) bool {
 		s, err := keys.ParseStaffInvite(i.Secret)
 		if err != nil {
 			return false
@@ -157,13 +161,40 @@ func inviteOf(list []invited, text latchkey.Hash, mac []byte, role string) bool 
 		defer s.Erase()
 		return i.Role == role && s.CheckMAC(text, mac) == nil
 	})
+	if at < 0 {
+		return ""
+	}
+	return list[at].Secret
 }
 
+// ErrIDTaken is an applicant with the id of somebody else for whom the root has
+// signed, or the same person with other keys.
+var ErrIDTaken = fmt.Errorf("%w: this root has signed for other keys under that id", latchkey.ErrRefused)
+
 // Sign signs for an applicant, and publishes that he is staff for so long, at most
-// a week. One who was not invited is latchkey.ErrRefused.
-func (r *StaffRoot) Sign(ctx context.Context, server string, who Applicant, life time.Duration) (ledger.Staff, error) {
+// a week; his invitation is used up. One who was not invited is latchkey.ErrRefused,
+// one whose id has other keys is ErrIDTaken unless he replaces them.
+func (r *StaffRoot) Sign(ctx context.Context, server string, who Applicant, life time.Duration, replace bool) (ledger.Staff, error) {
+	fail := func(err error) (ledger.Staff, error) {
+		return ledger.Staff{}, fmt.Errorf("member: sign staff: %w", err)
+	}
 	if !who.Invited {
-		return ledger.Staff{}, fmt.Errorf("member: sign staff: %w: %s was not invited with a link of this root", latchkey.ErrRefused, who.ID)
+		return fail(fmt.Errorf("%w: %s was not invited with a link of this root", latchkey.ErrRefused, who.ID))
+	}
+	known, err := r.signed()
+	if err != nil {
+		return fail(err)
+	}
+	if !replace && slices.ContainsFunc(known, func(s ledger.Staff) bool { return s.ID == who.ID && !s.Ed.Equal(who.note.Ed) }) {
+		return fail(fmt.Errorf("%w: %s", ErrIDTaken, who.ID))
+	}
+	list, err := r.invites()
+	if err != nil {
+		return fail(err)
+	}
+	// Before he is staff: an invitation that is good twice is good for a stranger.
+	if err := r.store.saveSealed(staffInvites, slices.DeleteFunc(list, func(i invited) bool { return i.Secret == who.secret })); err != nil {
+		return fail(err)
 	}
 	return r.sign(ctx, server, ledger.Staff{ID: who.ID, Role: who.Role, Ed: who.note.Ed, X: who.note.X, Trained: who.note.Trained}, life)
 }

@@ -120,8 +120,14 @@ func (c *Client) provenStaff(ctx context.Context, e *latchkeyv1.StaffEntry) (led
 	if err == nil && s.Role != ledger.RoleSupport {
 		err = fmt.Errorf("%w: the server names somebody in the role %s as support", latchkey.ErrVerify, s.Role)
 	}
+	if err == nil && time.Since(time.Unix(s.Trained, 0)) > trainingLife {
+		err = fmt.Errorf("%w: the server names somebody as support who was not trained within a year", latchkey.ErrVerify)
+	}
 	return s, err
 }
+
+// trainingLife is how long a training counts.
+const trainingLife = 365 * 24 * time.Hour
 
 func provenStaff(policy *ledger.Policy, e *latchkeyv1.StaffEntry) (ledger.Staff, error) {
 	if len(e.GetProof()) == 0 {
@@ -329,16 +335,19 @@ func (c *Client) TicketHealth(ctx context.Context, n uint64, on bool) error {
 	if err != nil {
 		return fail(err)
 	}
-	agent, err := c.agentOf(ctx, n)
 	words := "My hubs report to you how they are, until this ticket is closed."
+	if !on { // whoever has it
+		words = "My hubs do not report to you any more."
+		if err := c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n}); err != nil {
+			return fail(err)
+		}
+	}
+	agent, err := c.agentOf(ctx, n)
+	if errors.Is(err, ErrNoStaff) && !on {
+		return nil
+	}
 	if err == nil && on {
 		err = c.letSeeHealth(ctx, n, agent)
-	}
-	if !on {
-		words = "My hubs do not report to you any more."
-		if ended := c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n}); ended != nil {
-			return fail(ended)
-		}
 	}
 	if err == nil {
 		err = c.writeTo(ctx, n, words, about{Health: &consent{On: on, To: agent.ID}}, &agent)
@@ -365,10 +374,8 @@ func (c *Client) CloseTicket(ctx context.Context, n uint64) error {
 	if err != nil {
 		return err
 	}
-	if _, err := call(ctx, c, "close ticket", c.api.ticket.CloseTicket, &latchkeyv1.CloseTicketRequest{Ticket: n}); err != nil {
-		return err
-	}
-	errs := []error{c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n})}
+	// What was let see first: a ticket that is closed ends nothing by itself.
+	var errs []error
 	for id, g := range state.Grants {
 		st, ok := c.past().grantAt(g.Seq)
 		if ok && g.Kind == chain.GrantStaff && !g.Revoked && st.Purpose == purposeOf(n) && time.Now().Unix() < g.Until {
@@ -376,6 +383,9 @@ func (c *Client) CloseTicket(ctx context.Context, n uint64) error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, c.tellHubs(ctx, state, "health-end", map[string]any{"ticket": n}))
+	_, err = call(ctx, c, "close ticket", c.api.ticket.CloseTicket, &latchkeyv1.CloseTicketRequest{Ticket: n})
+	errs = append(errs, err)
 	return errors.Join(errs...)
 }
 

@@ -20,6 +20,9 @@ export class AgentWaits extends Failure {
   }
 }
 
+/** How long a training counts, in seconds. */
+const trainingLife = 365 * 86_400;
+
 type Entry = Pick<StaffEntry, 'note' | 'proof'>;
 
 /**
@@ -33,7 +36,7 @@ export async function provenAgent(entry: Entry | undefined, policy: string | nul
   if (entry.proof.length === 0) throw new AgentWaits();
   const s = await provenStaff(own(entry.note), own(entry.proof), new Policy(policy), now);
   if (s.role !== 'support') throw refuse(`agent: ${s.id} is staff, and not of support`);
-  if (s.trained === 0) throw refuse(`agent: ${s.id} has not confirmed the training`);
+  if (now - s.trained > trainingLife) throw refuse(`agent: ${s.id} was not trained within a year`);
   return s;
 }
 

@@ -36,8 +36,9 @@ export function helpOps(rooms: GiveRooms): Help {
     },
     closeTicket: async ({ n }) => {
       await rooms.member.sync();
-      await tickets.close(n);
+      // First: a ticket that is closed ends nothing by itself.
       for (const one of running(await grants.list())) if (one.ticket === n && one.mayStop) await grants.end(one.id);
+      await tickets.close(n);
       return undefined;
     },
     letSee: (ask, news) => grants.give(ask, news),

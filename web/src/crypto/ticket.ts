@@ -152,16 +152,22 @@ export class Tickets {
   /** Tells every hub, and says so in the conversation. */
   async health(n: number, agent: string, on: boolean): Promise<void> {
     await this.#rooms.member.sync();
-    const to = await this.wanted(n, agent);
+    // Whoever has it by now: reports end.
+    if (!on) await this.#tellHubs('health-end', { ticket: n });
+    const to = on ? await this.wanted(n, agent) : await this.agentOf(n).catch((err: unknown) => {
+      if (err instanceof NobodyThere) return null;
+      throw agentTrouble(err);
+    });
+    if (to === null) return;
     if (on) await this.#report(BigInt(n), to);
-    else await this.#tellHubs('health-end', { ticket: n });
     await this.write(BigInt(n), on ? 'My hubs report to you how they are, until this ticket is closed.' : 'My hubs do not report to you any more.', { v: 1, health: { on, to: to.id } }, to);
   }
 
   async close(n: number): Promise<void> {
     const { member } = this.#rooms;
+    const told = await this.#tellHubs('health-end', { ticket: n }).then(() => null, (err: unknown) => err);
     await member.api.ticket.closeTicket({ ticket: BigInt(n) });
-    await this.#tellHubs('health-end', { ticket: n });
+    if (told !== null) throw told;
   }
 
   /** Who has the ticket, proven to be of support. Throws what provenAgent does. */

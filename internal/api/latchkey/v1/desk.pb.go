@@ -1727,7 +1727,7 @@ func (x *DeskDecision) GetRules() string {
 type Finding struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Staff         string                 `protobuf:"bytes,1,opt,name=staff,proto3" json:"staff,omitempty"`
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // refusals, volume, hours, no-ticket, crowd, linked
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"` // refusals, volume, hours, no-ticket, takes, crowd, linked
 	Count         uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
 	Limit         uint32                 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields

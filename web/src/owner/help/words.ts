@@ -57,7 +57,7 @@ export const mh = {
   healthMore: 'What is sent, and what never',
   close: 'Close this ticket',
   closeTitle: 'Close this ticket?',
-  closeWhat: 'Hubs stop reporting, and everything that was let see for it ends. What was opened before may have been kept.',
+  closeWhat: 'Hubs stop reporting, and what you may end of what was let see for it ends. What was opened before may have been kept.',
   closeYes: 'Close it',
 
   // footage

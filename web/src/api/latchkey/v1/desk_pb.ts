@@ -786,7 +786,7 @@ export type Finding = Message<"latchkey.v1.Finding"> & {
   staff: string;
 
   /**
-   * refusals, volume, hours, no-ticket, crowd, linked
+   * refusals, volume, hours, no-ticket, takes, crowd, linked
    *
    * @generated from field: string kind = 2;
    */
