@@ -112,7 +112,7 @@ func shareUsage(t *testing.T, home string, from, until time.Time) {
 		"no camera":              {[]string{"share", "attic", "--from", a, "--to", b}, exitFailed, "camera list"},
 		"before anything":        {[]string{"share", "porch", "--from", "-3h", "--to", "-2h"}, exitFailed, "no footage"},
 		"no card":                {[]string{"grant", "porch", "--to", "contact:abc", "--from", a, "--to", b}, exitUsage, "latchkey card"},
-		"staff":                  {[]string{"grant", "porch", "--to", "staff:s1", "--from", a, "--to", b}, exitUsage, "later version"},
+		"staff":                  {[]string{"grant", "porch", "--to", "staff:s1", "--from", a, "--to", b}, exitRefused, "no open ticket"},
 		"nobody":                 {[]string{"grant", "porch", "--from", a, "--to", b}, exitUsage, "to whom"},
 		"no end":                 {[]string{"grant", "porch", "--to", "member:Bob", "--from", a}, exitUsage, "end of the footage"},
 		"a stranger":             {[]string{"grant", "porch", "--to", "member:Zoe", "--from", a, "--to", b}, exitFailed, "Zoe"},
