@@ -44,6 +44,8 @@ beside:
 	$(MAKE) --no-print-directory dist-check
 	$(MAKE) --no-print-directory fuzz FUZZTIME=2s
 	$(MAKE) --no-print-directory incidents-bite ID="IRT-06 IRT-10 IRT-21"
+	@# What the race detector is too slow for: every key on everything that a server has.
+	go test -json -timeout 10m -run '^TestIRTWholeServer$$' ./cmd/latchkey | go run ./tools/testsum -count $(COUNT)
 
 web-test: ## TypeScript: types, lint, unit tests, vectors
 	@mkdir -p tmp

@@ -51,7 +51,7 @@ type Access struct {
 type Notice struct {
 	Head
 	Staff  latchkey.Kid // of that person's X-Wing key
-	Action string       // a token, such as account-read
+	Action string       // a token, such as ticket-taken
 	Object string       // token, or hash in base64; empty: none
 }
 

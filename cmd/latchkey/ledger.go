@@ -205,8 +205,6 @@ func noticeWords(st chain.Notice) string {
 		return "the operator has handed something over to an authority: `latchkey legal mine`"
 	case "sealed":
 		return "the operator has written something down that it may not say yet"
-	case "account-read":
-		return who + " read what the operator knows of this household"
 	}
 	return strings.TrimSpace(who + ": " + st.Action + " " + st.Object)
 }

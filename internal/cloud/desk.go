@@ -403,30 +403,38 @@ type accessed struct {
 // accessesOf reads the accesses to a grant out of the chain, from the grant on.
 func (s *Server) accessesOf(ctx context.Context, h latchkey.HouseholdID, grant latchkey.GrantID, from uint64) ([]accessed, error) {
 	var out []accessed
+	err := s.eachOf(ctx, h, from, chain.TypeAccess, func(n chain.Note, st chain.Statement) {
+		if a, ok := st.(chain.Access); ok && a.Grant == grant {
+			slices.SortFunc(a.Entries, compareEntries)
+			out = append(out, accessed{a, n.Raw, n.Hash()})
+		}
+	})
+	return out, err
+}
+
+// eachOf runs use for the statements of one type in a household's chain, from one on.
+func (s *Server) eachOf(ctx context.Context, h latchkey.HouseholdID, from uint64, kind string, use func(chain.Note, chain.Statement)) error {
 	for {
 		notes, err := s.catalog.Statements(ctx, h, from, maxStatements)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, raw := range notes {
 			n, err := chain.ParseNote(raw)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if n.Type != chain.TypeAccess {
+			if n.Type != kind {
 				continue
 			}
 			st, err := chain.ParseStatement(n)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if a, ok := st.(chain.Access); ok && a.Grant == grant {
-				slices.SortFunc(a.Entries, compareEntries)
-				out = append(out, accessed{a, raw, n.Hash()})
-			}
+			use(n, st)
 		}
 		if len(notes) < maxStatements {
-			return out, nil
+			return nil
 		}
 		from += uint64(len(notes))
 	}

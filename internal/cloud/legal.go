@@ -166,61 +166,35 @@ func (s *Server) handOver(ctx context.Context, who shift, r *catalog.LegalReques
 			return err
 		}
 	}
-	action, object := "disclosed", latchkey.Hash(sha256.Sum256(r.Listing))
-	if !r.Told {
-		action, object = "sealed", sha256.Sum256(slices.Concat(r.Salt, r.Listing))
+	if r.Told {
+		return s.tellOnce(ctx, *r, who.XKid, "disclosed", r.Listing)
 	}
-	from, err := listed(r.Listing)
-	if err != nil {
-		return err
-	}
-	told, err := s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
-	if err == nil && !told {
-		err = s.tell(ctx, r.Household, who.XKid, action, latchkey.B64(object[:]))
-	}
-	return err
+	return s.tellOnce(ctx, *r, who.XKid, "sealed", slices.Concat(r.Salt, r.Listing))
 }
 
-// saidInClear reports whether the household's chain says that something was handed
-// over: then what it was may be asked.
-func (s *Server) saidInClear(ctx context.Context, r catalog.LegalRequest) (bool, error) {
-	if len(r.Listing) == 0 {
-		return false, nil
+// tellOnce tells a household of what was handed over, unless its chain has it.
+func (s *Server) tellOnce(ctx context.Context, r catalog.LegalRequest, staff latchkey.Kid, action string, what []byte) error {
+	told, err := s.noticed(ctx, r, what)
+	if err != nil || told {
+		return err
 	}
+	object := latchkey.Hash(sha256.Sum256(what))
+	return s.tell(ctx, r.Household, staff, action, latchkey.B64(object[:]))
+}
+
+// noticed reports whether the household's chain, since the listing of r, has a
+// notice with the hash of this.
+func (s *Server) noticed(ctx context.Context, r catalog.LegalRequest, what []byte) (found bool, err error) {
 	from, err := listed(r.Listing)
 	if err != nil {
 		return false, err
 	}
-	object := sha256.Sum256(r.Listing)
-	return s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
-}
-
-// noticed reports whether a household's chain has a notice of this object, from a
-// statement on.
-func (s *Server) noticed(ctx context.Context, h latchkey.HouseholdID, from uint64, object string) (bool, error) {
-	for {
-		notes, err := s.catalog.Statements(ctx, h, from, maxStatements)
-		if err != nil || len(notes) == 0 {
-			return false, err
-		}
-		for _, raw := range notes {
-			n, err := chain.ParseNote(raw)
-			if err != nil {
-				return false, err
-			}
-			if n.Type != chain.TypeNotice {
-				continue
-			}
-			st, err := chain.ParseStatement(n)
-			if err != nil {
-				return false, err
-			}
-			if said, ok := st.(chain.Notice); ok && said.Object == object {
-				return true, nil
-			}
-		}
-		from += uint64(len(notes))
-	}
+	object := latchkey.Hash(sha256.Sum256(what))
+	err = s.eachOf(ctx, r.Household, from+1, chain.TypeNotice, func(_ chain.Note, st chain.Statement) {
+		n, ok := st.(chain.Notice)
+		found = found || ok && n.Object == latchkey.B64(object[:])
+	})
+	return found, err
 }
 
 // listing names all that is handed over: the household's statements up to seq, and
@@ -283,16 +257,7 @@ func (s *Server) tellGagged(ctx context.Context, now time.Time) error {
 }
 
 func (s *Server) tellLater(ctx context.Context, r catalog.LegalRequest) error {
-	object := sha256.Sum256(r.Listing)
-	from, err := listed(r.Listing)
-	if err != nil {
-		return err
-	}
-	told, err := s.noticed(ctx, r.Household, from+1, latchkey.B64(object[:]))
-	if err == nil && !told {
-		err = s.tell(ctx, r.Household, latchkey.Kid{}, "disclosed", latchkey.B64(object[:]))
-	}
-	if err != nil {
+	if err := s.tellOnce(ctx, r, latchkey.Kid{}, "disclosed", r.Listing); err != nil {
 		return err
 	}
 	return s.catalog.ToldLegal(ctx, r.N)
@@ -305,7 +270,11 @@ func (l *legalService) ListDisclosures(ctx context.Context, _ *connect.Request[v
 	}
 	res := &v1.ListDisclosuresResponse{}
 	for _, r := range all {
-		said, err := l.s.saidInClear(ctx, r)
+		if len(r.Listing) == 0 {
+			continue
+		}
+		// What the chain says in clear may be asked, whatever the row says by now.
+		said, err := l.s.noticed(ctx, r, r.Listing)
 		if err != nil {
 			return nil, l.s.answer(ctx, err)
 		}

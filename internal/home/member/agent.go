@@ -192,18 +192,24 @@ func (a *Agent) token(ctx context.Context, stale string) (string, error) {
 
 // deskCall calls f in a shift.
 func deskCall[Req, Res any](ctx context.Context, a *Agent, what string, f rpc[Req, Res], req *Req) (*Res, error) {
+	return inShift(ctx, a, func(token string) (*Res, error) { return invoke(ctx, what, token, f, req) })
+}
+
+// inShift runs ask with the token of the shift, and once more in a new one if that
+// was over.
+func inShift[Res any](ctx context.Context, a *Agent, ask func(token string) (*Res, error)) (*Res, error) {
 	token, err := a.token(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	res, err := invoke(ctx, what, token, f, req)
+	res, err := ask(token)
 	if !errors.Is(err, latchkey.ErrUnauthenticated) {
 		return res, err
 	}
 	if token, err = a.token(ctx, token); err != nil {
 		return nil, err
 	}
-	return invoke(ctx, what, token, f, req)
+	return ask(token)
 }
 
 // Tickets lists the open tickets of the desk, his own first.
@@ -462,28 +468,9 @@ func (a *Agent) open(ctx context.Context, t deskTicket, g chain.AddGrant) (*view
 	return v, nil
 }
 
-// get sends one GET in a shift.
+// get sends one GET in a shift; it signs in again once.
 func (a *Agent) get(ctx context.Context, target string) (*http.Response, error) {
-	token, err := a.token(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := a.api.http.Do(req)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("%w: %v", latchkey.ErrUnavailable, err)
-	case res.StatusCode == http.StatusOK:
-		return res, nil
-	}
-	res.Body.Close()
-	return nil, httpError("get footage", res)
+	return inShift(ctx, a, func(token string) (*http.Response, error) { return a.api.get(ctx, target, token) })
 }
 
 const (

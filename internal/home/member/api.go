@@ -168,6 +168,34 @@ func httpError(what string, res *http.Response) error {
 	return fmt.Errorf("member: %s: the server answered %s", what, res.Status)
 }
 
+// get sends one GET, with a token unless that is empty. The answer is 200; the
+// caller closes its body.
+func (a *api) get(ctx context.Context, target, token string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := a.http.Do(req)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, fmt.Errorf("%w: %v", latchkey.ErrUnavailable, err)
+	case res.StatusCode == http.StatusOK:
+		return res, nil
+	}
+	res.Body.Close()
+	return nil, httpError("get "+req.URL.Path, res)
+}
+
+// getPlain is get without a session.
+func (a *api) getPlain(ctx context.Context, target string) (*http.Response, error) {
+	return a.get(ctx, target, "")
+}
+
 // loginRequest and its answer in one place, so that session and Recover sign in
 // the same way.
 func (a *api) challenge(ctx context.Context, req *latchkeyv1.ChallengeRequest) (*latchkeyv1.ChallengeResponse, error) {

@@ -115,23 +115,11 @@ func (c *Client) get(ctx context.Context, target string) (*http.Response, error)
 		if err != nil {
 			return nil, c.obey(err)
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		res, err := c.api.http.Do(req)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			return nil, fmt.Errorf("%w: %v", latchkey.ErrUnavailable, err)
-		case res.StatusCode == http.StatusOK:
+		res, err := c.api.get(ctx, target, token)
+		if err == nil {
 			return res, nil
 		}
-		res.Body.Close()
-		err = httpError("get "+req.URL.Path, res)
-		if res.StatusCode != http.StatusUnauthorized || stale != "" || errors.Is(err, ErrDeviceEnded) {
+		if !errors.Is(err, latchkey.ErrUnauthenticated) || stale != "" || errors.Is(err, ErrDeviceEnded) {
 			return nil, c.obey(err)
 		}
 		stale = token

@@ -233,21 +233,7 @@ func (c *Client) openedSpans(ctx context.Context, g chain.Grant, entries []chain
 			out = append(out, Span{from, to})
 		}
 	}
-	return joined(out), nil
-}
-
-// joined are spans in order, those that touch made one.
-func joined(list []Span) []Span {
-	slices.SortFunc(list, func(a, b Span) int { return a.From.Compare(b.From) })
-	var out []Span
-	for _, s := range list {
-		if n := len(out); n > 0 && !s.From.After(out[n-1].To) {
-			out[n-1].To = later(out[n-1].To, s.To)
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
+	return joinSpans(out), nil
 }
 
 func notBefore(a, b time.Time) time.Time {

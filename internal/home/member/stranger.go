@@ -99,7 +99,7 @@ func openLink(ctx context.Context, client *http.Client, link string, own []*keys
 		return nil, fmt.Errorf("member: open link: %w", err)
 	}
 	s.Own = secret.ToPerson()
-	s.base, s.get = origin+"/v1/links/"+kid.String(), a.plainGet
+	s.base, s.get = origin+"/v1/links/"+kid.String(), a.getPlain
 	return s, nil
 }
 
@@ -155,7 +155,7 @@ func (o *linkOpening) openWords(_ context.Context, s *Shared) error {
 // checkPolicy takes the server's policy if it is the one that the sharer has
 // pinned: the server cannot choose who watches its log for a stranger.
 func (o *linkOpening) checkPolicy(ctx context.Context, s *Shared) error {
-	text, err := readFile(ctx, o.api.plainGet, o.api.origin+"/log/policy", ledger.MaxPolicy)
+	text, err := readFile(ctx, o.api.getPlain, o.api.origin+"/log/policy", ledger.MaxPolicy)
 	if err != nil {
 		return err
 	}
@@ -350,25 +350,6 @@ func (s *Shared) newReader(track latchkey.TrackID) *reader {
 			return nil, fmt.Errorf("%w: the server has footage of epoch %v and not its note", latchkey.ErrVerify, id)
 		},
 	}, track)
-}
-
-// plainGet sends one GET without a session.
-func (a *api) plainGet(ctx context.Context, target string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := a.http.Do(req)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("%w: %v", latchkey.ErrUnavailable, err)
-	case res.StatusCode == http.StatusOK:
-		return res, nil
-	}
-	res.Body.Close()
-	return nil, httpError("get "+req.URL.Path, res)
 }
 
 // readFile reads a public file of at most most bytes.

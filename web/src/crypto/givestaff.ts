@@ -12,19 +12,20 @@ import { maySee, trackOf } from './chain';
 import { random } from './cipher';
 import type { Entry } from './entry';
 import type { EpochBook } from './epochs';
-import { Failure, isKind, refuse } from './failure';
+import { Failure, refuse } from './failure';
 import { inOrder, maxEntries, type Plain, sealEntries } from './giving';
 import type { Grant, GrantBody, TrackRange } from './grant';
 import { H, kidOf } from './hash';
-import { openKept, sealKept } from './keptjson';
 import type { ProofStep } from './logproof';
 import { Mask, maskedEntries } from './mask';
 import { parseNote, vkey } from './note';
 import { mayShare } from './rights';
 import { nowSeconds } from './signin';
+import { joined } from './spans';
 import { parseStatement } from './statement';
 import { purposeOf, type TicketRooms, type Tickets, ticketOfPurpose } from './ticket';
 import { depth } from './tree';
+import { Underway } from './underway';
 import { worded } from './words';
 
 /** How far into the future staff can be let look, in seconds. */
@@ -33,8 +34,6 @@ const aheadMost = 900;
 const servedMost = 7 * 86_400;
 /** An epoch that runs began up to a day and a half ago. */
 const epochSeconds = 2 ** 17;
-/** Nobody takes longer over a touch: what has no statement after this was given up. */
-const givenUpMs = 600_000;
 
 /** What is kept until it is handed over. */
 interface Kept {
@@ -54,6 +53,7 @@ export interface GiveRooms extends TicketRooms {
 
 export class StaffGrants {
   readonly #rooms: GiveRooms;
+  readonly #underway: Underway<Kept>;
   readonly #tickets: Tickets;
   readonly #closed = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
@@ -61,6 +61,7 @@ export class StaffGrants {
 
   constructor(rooms: GiveRooms, tickets: Tickets) {
     [this.#rooms, this.#tickets] = [rooms, tickets];
+    this.#underway = new Underway(rooms.member, 'helping');
   }
 
   close(): void {
@@ -73,15 +74,7 @@ export class StaffGrants {
     const lines = this.#lines(ask);
     const staff = await this.#tickets.wanted(ask.ticket, ask.agent);
     const kept = await this.#make(ask, lines, staff);
-    const id = hex(kept.body.grant);
-    await this.#keep(id, kept);
-    try {
-      await member.append(kept.body);
-    } catch (err) {
-      // An answer that got lost may have left it in the chain: the next visit sees.
-      if (!isKind(err, 'network') && !member.chain.head.grants.has(id)) await this.#drop(id);
-      throw err;
-    }
+    const id = await this.#underway.begin(kept);
     this.#rooms.changed();
     await this.#release(id, kept, news);
     const one = (await this.list()).find((s) => s.id === id);
@@ -91,17 +84,12 @@ export class StaffGrants {
 
   /** Goes on with what an earlier page left half done; forgets what is over. */
   async resume(): Promise<void> {
-    for (const [id, kept] of await this.#all()) {
-      const grant = this.#rooms.member.chain.head.grants.get(id);
-      const over = grant === undefined ? Date.now() - kept.at > givenUpMs : grant.revoked || grant.until <= nowSeconds();
-      if (over) await this.#drop(id);
-      else if (grant !== undefined) void this.#release(id, kept, () => undefined).catch(this.#rooms.tell);
-    }
+    for (const [id, kept] of await this.#underway.unfinished()) void this.#release(id, kept, () => undefined).catch(this.#rooms.tell);
   }
 
   async end(id: string): Promise<void> {
     await this.#rooms.member.append({ type: 'revoke', grant: unhex(id) });
-    await this.#drop(id);
+    await this.#underway.drop(id);
     this.#rooms.changed();
   }
 
@@ -111,7 +99,7 @@ export class StaffGrants {
     const { head } = member.chain;
     const mine = [...head.grants.values()].filter((g) => g.kind === 'staff');
     if (mine.length === 0) return [];
-    const [names, opened, kept] = await Promise.all([this.#staffNames(), this.#openings(), this.#all()]);
+    const [names, opened, kept] = await Promise.all([this.#staffNames(), this.#openings(), this.#underway.all()]);
     const waiting = new Set(kept.map(([id]) => id));
     const { kid } = member.keys;
     const admin = head.members.get(hex(kid))?.role === 'admin';
@@ -218,9 +206,9 @@ export class StaffGrants {
       away: (on) => { news({ kind: 'away', on }); },
     }, this.#closed.signal);
     // It may have been ended while the log was away.
-    if (member.chain.head.grants.get(id)?.revoked !== false) return this.#drop(id);
+    if (member.chain.head.grants.get(id)?.revoked !== false) return this.#underway.drop(id);
     await member.api.chain.putCapsule({ grant: stands.grant, capsule: kept.capsule, proof, mask: kept.mask });
-    await this.#drop(id);
+    await this.#underway.drop(id);
     await this.#say(kept, stands);
     news({ kind: 'step', step: 'done' });
     this.#rooms.changed();
@@ -268,22 +256,6 @@ export class StaffGrants {
     }
     return joined(spans);
   }
-
-  async #all(): Promise<[string, Kept][]> {
-    const { member } = this.#rooms;
-    const helping = (await member.place.store.load())?.helping ?? {};
-    return Promise.all(Object.entries(helping).map(async ([id, sealed]): Promise<[string, Kept]> => [id, (await openKept(member.guard, sealed)) as Kept]));
-  }
-
-  async #keep(id: string, kept: Kept): Promise<void> {
-    const { member } = this.#rooms;
-    const sealed = await sealKept(member.guard, kept);
-    await member.keep((a) => ({ ...a, helping: { ...a.helping, [id]: sealed } }));
-  }
-
-  async #drop(id: string): Promise<void> {
-    await this.#rooms.member.keep((a) => ({ ...a, helping: Object.fromEntries(Object.entries(a.helping ?? {}).filter(([k]) => k !== id)) }));
-  }
 }
 
 const accessLine = 'latchkey/v1 access\n';
@@ -294,15 +266,3 @@ function bodyOf(raw: Bytes | undefined): { body: GrantBody; time: number } {
   if (body.type !== 'grant') throw refuse('support: a grant that is none');
   return { body, time: head.time };
 }
-
-/** In order, those that touch made one. */
-function joined(list: readonly TimeRange[]): TimeRange[] {
-  const out: TimeRange[] = [];
-  for (const s of [...list].sort((a, b) => a.from - b.from)) {
-    const last = out[out.length - 1];
-    if (last !== undefined && s.from <= last.to) out[out.length - 1] = { from: last.from, to: Math.max(last.to, s.to) };
-    else out.push(s);
-  }
-  return out;
-}
-

@@ -4,6 +4,7 @@ import { type Bytes, compare, equal, hex, unhex } from './bytes';
 import { type CameraDecl, type Chain, type ChainState, maySee, type Member as Listed } from './chain';
 import { Failure } from './failure';
 import { grantsTo } from './grant';
+import { joined } from './spans';
 import type { Rights, Role } from './statement';
 
 /** A member's rights as pages show them. A camera without sound counts as one whose sound he may hear. */
@@ -43,17 +44,6 @@ export function standingTo(state: ChainState, m: Listed, track: Bytes, at: numbe
     .filter((g) => g.standing && at < g.until)
     .flatMap((g) => g.tracks.filter((t) => equal(t.track, track)))
     .map((t) => ({ from: t.from * 1000, to: t.until * 1000 })));
-}
-
-/** Spans in order, those that touch as one. */
-function joined(list: readonly TimeRange[]): TimeRange[] {
-  const out: { from: number; to: number }[] = [];
-  for (const r of [...list].sort((a, b) => a.from - b.from)) {
-    const last = out[out.length - 1];
-    if (last !== undefined && r.from <= last.to) last.to = Math.max(last.to, r.to);
-    else out.push({ from: r.from, to: r.to });
-  }
-  return out;
 }
 
 /** The tracks of a camera that are there for a member: by right, or by a standing grant, which reaches beyond rights. */

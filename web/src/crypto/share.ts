@@ -11,11 +11,10 @@ import { findCamera } from './cameras';
 import { type CameraDecl, type ChainState, maySee } from './chain';
 import { random } from './cipher';
 import type { EpochBook } from './epochs';
-import { Failure, isKind } from './failure';
+import { Failure } from './failure';
 import { entriesOf, inOrder, maxEntries, type Plain, sealEntries } from './giving';
 import type { GrantBody, TrackRange } from './grant';
 import { H, kidOf } from './hash';
-import { openKept, sealKept } from './keptjson';
 import { Link } from './link';
 import type { ProofStep } from './logproof';
 import type { Member } from './member';
@@ -24,6 +23,7 @@ import { mayShare, seesCamera } from './rights';
 import { sharedList } from './sharelist';
 import { nowSeconds } from './signin';
 import type { TrackDecl } from './statement';
+import { Underway } from './underway';
 import { worded } from './words';
 
 /** More is asked for aloud (protocol 2.9): not on this page. */
@@ -32,8 +32,6 @@ const maxServed = 7 * 86_400;
 /** Of what is still to come: how far it reaches, and how long after its last second it is served. */
 const maxAhead = 7 * 86_400;
 const maxServedAfter = 30 * 86_400;
-/** Nobody takes longer over a touch: what has no statement after this was given up. */
-const givenUpMs = 600_000;
 
 /** What is kept of a share until it is over. */
 export interface Kept {
@@ -60,12 +58,14 @@ export interface ShareRooms {
 
 export class Shares {
   readonly #rooms: ShareRooms;
+  readonly #underway: Underway<Kept>;
   readonly #closed = new AbortController();
   /** grants (hex) that are being handed over by this page */
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(rooms: ShareRooms) {
     this.#rooms = rooms;
+    this.#underway = new Underway(rooms.member, 'sharing');
   }
 
   close(): void {
@@ -78,19 +78,11 @@ export class Shares {
     const policy = await this.#rooms.policy();
     if (policy === null) throw logUnknown();
     const kept = await this.#make(ask, policy);
-    const id = hex(kept.body.grant);
-    await this.#keep(id, kept);
-    try {
-      await member.append(kept.body);
-    } catch (err) {
-      // An answer that got lost may have left it in the chain: the next visit sees.
-      if (!isKind(err, 'network') && !member.chain.head.grants.has(id)) await this.#drop(id);
-      throw err;
-    }
+    const id = await this.#underway.begin(kept);
     this.#rooms.changed();
     if (kept.capsule === null) {
       // Nothing of it is recorded yet: hubs wait for the log themselves.
-      await this.#drop(id);
+      await this.#underway.drop(id);
       news({ kind: 'step', step: 'done' });
     } else {
       await this.#release(kept, news);
@@ -102,23 +94,20 @@ export class Shares {
 
   /** Goes on with what an earlier page left half done; forgets what is over. */
   async resume(): Promise<void> {
-    for (const [id, kept] of await this.#all()) {
-      const grant = this.#rooms.member.chain.head.grants.get(id);
-      const over = grant === undefined ? Date.now() - kept.at > givenUpMs : grant.revoked || grant.until <= nowSeconds();
-      if (over) await this.#drop(id);
-      else if (grant !== undefined && kept.capsule !== null) void this.#release(kept, () => undefined).catch(this.#rooms.tell);
+    for (const [, kept] of await this.#underway.unfinished()) {
+      if (kept.capsule !== null) void this.#release(kept, () => undefined).catch(this.#rooms.tell);
     }
   }
 
   async list(): Promise<Shared[]> {
     const { member } = this.#rooms;
-    const [kept, views] = await Promise.all([this.#all(), member.api.link.listLinks({}).catch(() => null)]);
+    const [kept, views] = await Promise.all([this.#underway.all(), member.api.link.listLinks({}).catch(() => null)]);
     return sharedList(this.#rooms, new Map(kept), views?.links ?? []);
   }
 
   async end(id: string): Promise<void> {
     await this.#rooms.member.append({ type: 'revoke', grant: unhex(id) });
-    await this.#drop(id);
+    await this.#underway.drop(id);
     this.#rooms.changed();
   }
 
@@ -203,30 +192,14 @@ export class Shares {
     const { capsule, link } = kept;
     if (link === null) {
       await member.api.chain.putCapsule({ grant, capsule, proof });
-      await this.#drop(id);
+      await this.#underway.drop(id);
     } else {
       const secret = await Link.parse(link.fragment);
       await member.api.link.putLink({ grant, kid: secret.kid, capsule, proof, mac: secret.mac(noteHash(member, stands.seq)), words: link.words });
-      await this.#keep(id, { ...kept, capsule: null });
+      await this.#underway.keep(id, { ...kept, capsule: null });
     }
     news({ kind: 'step', step: 'done' });
     this.#rooms.changed();
-  }
-
-  async #all(): Promise<[string, Kept][]> {
-    const { member } = this.#rooms;
-    const sharing = (await member.place.store.load())?.sharing ?? {};
-    return Promise.all(Object.entries(sharing).map(async ([id, sealed]): Promise<[string, Kept]> => [id, (await openKept(member.guard, sealed)) as Kept]));
-  }
-
-  async #keep(id: string, kept: Kept): Promise<void> {
-    const { member } = this.#rooms;
-    const sealed = await sealKept(member.guard, kept);
-    await member.keep((a) => ({ ...a, sharing: { ...a.sharing, [id]: sealed } }));
-  }
-
-  async #drop(id: string): Promise<void> {
-    await this.#rooms.member.keep((a) => ({ ...a, sharing: Object.fromEntries(Object.entries(a.sharing ?? {}).filter(([k]) => k !== id)) }));
   }
 }
 

@@ -150,7 +150,6 @@ const did = {
   notice: {
     'ticket-taken': (n: string) => `Somebody of the operator’s staff took your ticket ${n}.`,
     refused: () => 'Somebody of the operator’s staff asked for what is not theirs, and was refused.',
-    'account-read': () => 'The operator’s staff read what the operator knows of your home.',
     sealed: () => 'The operator wrote something down that it may not say yet: most likely, that an authority asked for something. It has to say it later.',
     disclosed: () => 'The operator handed something over to an authority.',
   } as Readonly<Record<string, (object: string) => string>>,

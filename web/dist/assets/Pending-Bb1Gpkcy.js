@@ -1,0 +1,1 @@
+import{F as e,K as t,M as n,N as r,Q as i,ct as a,lt as o}from"./svelte-Crw4gyDi.js";import{O as s,w as c}from"./index-BLi18Yf9.js";var l=e(`<p role="status" class="late text-quiet"> </p>`);function u(e,u){o(u,!0);let d=s();var f=l(),p=i(f,!0);t(()=>n(p,d.down?c.common.waitingForServer:c.common.loading)),r(e,f),a()}export{u as t};

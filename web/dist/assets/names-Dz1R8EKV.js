@@ -1,0 +1,1 @@
+import{p as e,w as t}from"./index-BLi18Yf9.js";import{t as n}from"./messages-people-C2AtVal1.js";var r=e=>e.name||n.people.unnamed,i=({newKeys:t},r)=>t===null?``:n.newKeys.line(e(t.at,r),t.byCode),a=e=>e.name||t.line.hubFallback;export{i as n,r,a as t};

@@ -1,1 +1,0 @@
-import{p as e,w as t}from"./index-BpLc7_Jb.js";import{t as n}from"./messages-people-C2AtVal1.js";var r=e=>e.name||n.people.unnamed,i=({newKeys:t},r)=>t===null?``:n.newKeys.line(e(t.at,r),t.byCode),a=e=>e.name||t.line.hubFallback;export{i as n,r,a as t};
